@@ -1,0 +1,1 @@
+"""The agent: IMPALA actor-critic with V-trace around a recurrent core; training, evaluation, checkpoints."""

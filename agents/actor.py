@@ -1,0 +1,141 @@
+"""The actor: the only place where environment and policy meet."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from agents.config import Config
+from agents.network import Network
+from agents.trajectory import Episodes, Inputs, Trajectory
+from envs import make_vector_env
+
+
+def make_envs(config: Config, num_envs: int, seed: int) -> VectorEnv:
+    """The vector environment of a run, in the form that an actor steps.
+
+    Raises:
+        ValueError: one line; no such task, or an option it does not take.
+    """
+    return make_vector_env(config.env, num_envs, seed=seed, copy=False, **config.env_options)
+
+
+class Actor:
+    """Runs a policy in a vector environment and writes down what happens, unroll by unroll.
+
+    Between unrolls it keeps the row it stands on (row T of the last unroll, row 0 of the next), the core
+    state before that row, and which environments will only reset at the next step.
+    """
+
+    def __init__(self, envs: VectorEnv, network: Network, *, seed: int, reward_scale: float = 1.0):
+        """Resets the environments.
+
+        Args:
+            envs: vector environment with NEXT_STEP autoreset that reports ended episodes in its infos.
+            network: the behaviour policy, on the device where acting is to run.
+            seed: of the sampling of actions.
+            reward_scale: what every reward is multiplied by in the unroll; episode returns are not.
+        """
+        self.envs, self.network, self.reward_scale = envs, network, reward_scale
+        self.device = next(network.parameters()).device
+        self.version = 0
+        self.env_s = 0.0  # seconds spent in environments so far
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        B = envs.num_envs
+        observations, _ = envs.reset()
+        self._row = Inputs(
+            torch.from_numpy(np.array(observations)),
+            torch.ones(B, dtype=torch.bool),
+            torch.zeros(B, dtype=torch.int64),
+            torch.zeros(B),
+        )
+        self._core_state = network.initial_state(B)
+        self._ended = np.zeros(B, bool)  # by the last step: the next one only resets
+
+    def allocate(self, unroll_length: int) -> Trajectory:
+        """Buffers for an unroll of this actor."""
+        space = self.envs.single_observation_space
+        return Trajectory.allocate(
+            unroll_length, self.envs.num_envs, space, self.network.num_actions, pin=self.device.type == "cuda"
+        )
+
+    @torch.no_grad()
+    def unroll(self, out: Trajectory) -> Trajectory:
+        """Acts for T steps and writes them into out, whose buffers decide T.
+
+        Args:
+            out: what `allocate` gave; overwritten.
+
+        Returns:
+            out.
+        """
+        inputs = out.inputs
+        for buffer, first in zip(inputs, self._row, strict=True):
+            buffer[0] = first
+        out.core_state, out.version = self._core_state, self.version
+        observations, resets, prev_actions, prev_rewards = (field.numpy() for field in inputs)
+        actions, rewards = out.actions.numpy(), out.rewards.numpy()
+        terminated, valid = out.terminated.numpy(), out.valid.numpy()
+        episodes = []
+        for t in range(len(actions)):
+            row = inputs.rows(t, t + 1).to(self.device)
+            logits, _, self._core_state = self.network(row, self._core_state)
+            out.behaviour_logits[t] = logits[0]
+            out.actions[t] = self._sample(logits[0])
+            start = time.perf_counter()
+            observations[t + 1], reward, terminated[t], truncated, infos = self.envs.step(actions[t])
+            self.env_s += time.perf_counter() - start
+            np.multiply(reward, self.reward_scale, out=rewards[t], casting="same_kind")
+            reset = self._ended
+            np.logical_not(reset, out=valid[t])
+            resets[t + 1] = reset
+            np.multiply(actions[t], valid[t], out=prev_actions[t + 1])
+            np.multiply(rewards[t], valid[t], out=prev_rewards[t + 1])
+            self._ended = terminated[t] | truncated
+            if "_episode" in infos:
+                episodes.append(ended_episodes(infos))
+        self._row = Inputs(*(buffer[-1].clone() for buffer in inputs))
+        out.episodes = Episodes.concatenate(episodes)
+        out.num_steps = int(np.count_nonzero(valid))
+        return out
+
+    def _sample(self, logits: Tensor) -> Tensor:
+        """Draws actions [B] from logits [B, A] (the race of exponential clocks: Gumbel's trick)."""
+        clocks = torch.empty_like(logits).exponential_(generator=self.generator)
+        return (logits - clocks.log()).argmax(-1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next unroll depends on but the weights; environments only where they can tell."""
+        state: dict[str, Any] = {
+            "row": dict(self._row._asdict()),
+            "core_state": {str(i): tensor for i, tensor in enumerate(self._core_state)},
+            "ended": self._ended,
+            "generator": self.generator.get_state(),
+        }
+        if getattr(self.envs, "has_state", False):
+            state["envs"] = self.envs.state_dict()  # type: ignore[attr-defined]
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Goes on from a state; False if the environments had to start new episodes."""
+        self.generator.set_state(state["generator"].cpu())
+        if "envs" not in state or not getattr(self.envs, "has_state", False):
+            return False
+        # Checkpoints give tensors back for arrays.
+        envs = {name: np.asarray(array) for name, array in state["envs"].items()}
+        self.envs.load_state_dict(envs)  # type: ignore[attr-defined]
+        self._row = Inputs(**{name: state["row"][name].clone() for name in Inputs._fields})
+        core_state = state["core_state"]
+        self._core_state = tuple(core_state[str(i)].to(self.device) for i in range(len(core_state)))
+        self._ended = np.array(state["ended"], bool)
+        return True
+
+
+def ended_episodes(infos: dict[str, Any]) -> Episodes:
+    """The episodes that a step's infos report as ended."""
+    (index,) = np.nonzero(infos["_episode"])
+    episode = infos["episode"]
+    return Episodes(episode["r"][index], episode["l"][index], episode["success"][index], index)

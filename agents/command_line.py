@@ -1,0 +1,92 @@
+"""From words on the command line to a configuration, and from errors to one line and an exit code."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from agents.checkpoint import CheckpointError
+from agents.config import parse_count
+
+USAGE, NO_CHECKPOINT = 2, 5
+"""Exit codes beside 0 (done), 1 (a failure of the work), 130 and 143 (interrupted, terminated)."""
+
+_registry = ConstructorRegistry()
+
+Arguments = TypeVar("Arguments")
+
+
+@_registry.primitive_rule
+def _count_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None:
+    """Whole numbers may be written 1e6, 2M or 500k."""
+    if info.type is not int:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: parse_count(words[0]),
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def parse(kind: type[Arguments], program: str, words: Sequence[str], default: Any = None) -> Arguments:
+    """Reads a dataclass from the command line.
+
+    Args:
+        kind: the dataclass; its fields are the flags.
+        program: name to show in the help.
+        words: sys.argv[1:].
+        default: an instance whose values stand where the user says nothing.
+
+    Raises:
+        ValueError: bad words, in one line.
+        SystemExit: the help was asked for.
+    """
+    extra = {} if default is None else {"default": default}
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), _registry:
+            return tyro.cli(kind, prog=f"python -m scripts.{program}", args=list(words), **extra)
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            raise
+        raise ValueError(one_line(said.getvalue())) from None
+
+
+def one_line(boxed: str) -> str:
+    """The message of a framed error text: what is wrong, and the flags that come nearest."""
+    lines = [line.strip("╭╮╰╯│ ") for line in boxed.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("─")]
+    message: list[str] = []
+    for line in lines:
+        if line.startswith(("Argument helptext", "For full helptext", "Perhaps you meant")):
+            break
+        message.append(line)
+    near = [line.split()[0] for line in lines[len(message) :] if line.startswith("--")]
+    near = [name for name in near if name not in " ".join(message)]
+    hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
+    return " ".join(message).rstrip(".") + hint
+
+
+@contextlib.contextmanager
+def usage_errors(program: str) -> Iterator[None]:
+    """Wraps what a program does before its work starts: an error that its user can mend becomes one line.
+
+    ValueError (bad input) and OSError (a path that cannot be read or written) leave with exit code 2,
+    CheckpointError with 5. Errors of the work itself pass: they deserve their traceback.
+    """
+    try:
+        yield
+    except (ValueError, OSError, CheckpointError) as error:
+        print(f"{program}: {flat(error)}", file=sys.stderr)
+        raise SystemExit(NO_CHECKPOINT if isinstance(error, CheckpointError) else USAGE) from None
+
+
+def flat(error: Exception) -> str:
+    """An error's message in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,289 @@
+"""What a run is made of: one flat record, its presets per task, and its checks."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import numpy as np
+import torch
+from tyro.conf import arg
+
+from envs.card import TaskCard
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run. The text under a field is its help on the command line."""
+
+    env: str = "tmaze"
+    """Task: a native one (see the README) or any Gymnasium id, e.g. MiniGrid-MemoryS7-v0."""
+    env_opt: tuple[str, ...] = ()
+    """Options of the task as name=value, e.g. length=100."""
+    core: str = "ur-lstm"
+    """Recurrent core: a name of the README's table, or your own as package.module:Class."""
+    core_opt: tuple[str, ...] = ()
+    """Options of the core as name=value, e.g. t_max=200."""
+    hidden_size: int = 128
+    """Units of the core (H)."""
+    encoder_size: int = 64
+    """Width of the encoded observation that enters the core."""
+
+    seed: int = 0
+    """Decides weights, environments and actions."""
+    total_steps: int = 2_000_000
+    """Env steps to train for."""
+    num_envs: int = 128
+    """Environments stepped together (B)."""
+    unroll_length: int = 0
+    """Steps per unroll (T), the reach of the gradient. 0: one whole episode and the step that resets it
+    where the task's episodes have a fixed length, else 128."""
+
+    discount: float = 0.99
+    """Worth of the next step's reward (gamma)."""
+    reward_scale: float = 1.0
+    """Every reward is multiplied by it before learning. Nothing is clipped."""
+    learning_rate: float = 1e-3
+    """Step size, in the first half of the run."""
+    learning_rate_final: float = 0.0
+    """Step size at the end: linear from the middle of the run."""
+    exploration_cost: float = 1e-2
+    """Weight of KL(uniform || policy) at the start: no action's probability dies."""
+    exploration_cost_final: float = 0.0
+    """Weight of KL(uniform || policy) at the end: linear from the middle of the run."""
+    entropy_cost: float = 0.0
+    """Weight of the entropy bonus, in the first half of the run."""
+    entropy_cost_final: float = 0.0
+    """Weight of the entropy bonus at the end: linear from the middle of the run."""
+    baseline_cost: float = 0.5
+    """Weight of the baseline's loss."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """Optimiser."""
+    optimizer_epsilon: float = 1e-8
+    """Epsilon of the optimiser."""
+    max_grad_norm: float = 1.0
+    """The gradient's norm is clipped to it."""
+    rho_bar: float = 1.0
+    """V-trace: clip of the weights in the temporal differences."""
+    pg_rho_bar: float = 1.0
+    """V-trace: clip of the weights in the policy gradient."""
+    c_bar: float = 1.0
+    """V-trace: clip of the trace coefficients."""
+    lambda_: Annotated[float, arg(name="lambda")] = 1.0
+    """V-trace: decay of the traces."""
+
+    device: str = "auto"
+    """auto (CUDA where there is one, else CPU), cpu, cuda or cuda:N."""
+    num_threads: int = 1
+    """Threads of torch on the CPU. More pay only for wide cores on cores that nothing else uses: small
+    matrix products whose threads wait for a busy core take a hundred times as long."""
+    log_dir: str = "runs"
+    """Where run folders go: LOG_DIR/env/core/seedN-time."""
+    log_every_steps: int = 0
+    """Env steps between points of the curves. 0: 200 points a run."""
+    checkpoint_every_s: float = 60.0
+    """Seconds between checkpoints."""
+
+    @property
+    def env_options(self) -> dict[str, Any]:
+        """The task's options by name."""
+        return parse_options("env-opt", self.env_opt)
+
+    @property
+    def core_options(self) -> dict[str, Any]:
+        """The core's options by name."""
+        return parse_options("core-opt", self.core_opt)
+
+
+PRESETS: dict[str, dict[str, Any]] = {}
+"""Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
+
+DEFAULT_UNROLL_LENGTH = 128
+"""For tasks whose episodes have no fixed length."""
+
+RANGES: dict[str, tuple[float, float]] = {
+    "hidden_size": (1, 65_536),
+    "encoder_size": (1, 65_536),
+    "seed": (0, 2**63 - 1),
+    "total_steps": (1, 10**15),
+    "num_envs": (1, 1_000_000),
+    "unroll_length": (0, 1_000_000),
+    "discount": (0, 1),
+    "reward_scale": (1e-12, 1e12),
+    "learning_rate": (0, 1e3),
+    "learning_rate_final": (0, 1e3),
+    "exploration_cost": (0, 1e6),
+    "exploration_cost_final": (0, 1e6),
+    "entropy_cost": (0, 1e6),
+    "entropy_cost_final": (0, 1e6),
+    "baseline_cost": (0, 1e6),
+    "optimizer_epsilon": (1e-30, 1),
+    "max_grad_norm": (1e-12, 1e12),
+    "rho_bar": (0, 1e12),
+    "pg_rho_bar": (0, 1e12),
+    "c_bar": (0, 1e12),
+    "lambda_": (0, 1),
+    "num_threads": (1, 4096),
+    "log_every_steps": (0, 10**15),
+    "checkpoint_every_s": (0, 1e9),
+}
+"""Least and greatest value of each number."""
+
+
+RESERVED = {
+    "env-opt": ("env_id", "num_envs", "seed", "first_index", "copy"),
+    "core-opt": ("name", "input_size", "hidden_size"),
+}
+"""Options that aren't the user's."""
+
+
+def flag(field: str) -> str:
+    """How a field is called on the command line."""
+    return "--" + field.strip("_").replace("_", "-")
+
+
+def check(config: Config) -> None:
+    """Checks every field by itself, before anything starts.
+
+    Raises:
+        ValueError: one line that names the flag and what it takes.
+    """
+    hints = get_type_hints(Config)
+    for field, (low, high) in RANGES.items():
+        value = getattr(config, field)
+        whole = hints[field] is int
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            raise ValueError(f"{flag(field)} must be a {'whole ' if whole else ''}number, got {value!r}")
+        if not low <= value <= high:  # a NaN fails too
+            raise ValueError(f"{flag(field)} must lie in {low:g} … {high:g}, got {value}")
+    for field in ("env", "core", "device", "log_dir"):
+        if not isinstance(getattr(config, field), str) or not getattr(config, field):
+            raise ValueError(f"{flag(field)} must be a name, got {getattr(config, field)!r}")
+    if config.optimizer not in get_args(hints["optimizer"]):
+        raise ValueError(f"--optimizer must be adam or rmsprop, got {config.optimizer!r}")
+    resolve_device(config.device)
+    for options in (("env-opt", config.env_opt), ("core-opt", config.core_opt)):
+        parse_options(*options)
+
+
+def parse_options(name: str, items: tuple[str, ...]) -> dict[str, Any]:
+    """Reads options such as "length=100": whole numbers, numbers, true and false, else text.
+
+    Raises:
+        ValueError: one line; an item is not name=value, or a name stands twice or isn't the user's.
+    """
+    options: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = str(item).partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--{name} takes name=value, got {item!r}")
+        if key in options:
+            raise ValueError(f"--{name} gives {key!r} twice")
+        if key in RESERVED.get(name, ()):
+            raise ValueError(f"--{name} can't set {key!r}: the run decides it")
+        options[key] = parse_value(text)
+    return options
+
+
+def parse_value(text: str) -> int | float | bool | str:
+    """The value that a text stands for."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return parse_count(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def parse_count(text: str) -> int:
+    """A whole number, also as 1e6, 2M, 500k, 1_000.
+
+    Raises:
+        ValueError: the text is no whole number.
+    """
+    exponents = {"k": 3, "m": 6, "g": 9, "b": 9}
+    try:
+        return int(text)
+    except ValueError:
+        exponent = exponents.get(text[-1:].lower(), 0)
+    try:
+        # Decimal, since 2.3 * 1e6 is no whole number in binary.
+        number = Decimal(text[:-1] if exponent else text).scaleb(exponent)
+        if math.isfinite(number) and number.adjusted() < 30 and number == number.to_integral_value():
+            return int(number)
+    except ArithmeticError:  # no number, or one far out of reach
+        pass
+    raise ValueError(f"{text!r} is no whole number")
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device of a name, where "auto" is CUDA if there is one.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise ValueError(f"--device must be auto, cpu, cuda or cuda:N, got {name!r}")
+    available = torch.cuda.device_count() if kind == "cuda" else 1
+    if int(index or 0) >= available:
+        raise ValueError(f"--device {name}: this machine has {available} of that kind")
+    return torch.device(name)
+
+
+def resolve_unroll_length(config: Config, card: TaskCard | None) -> int:
+    """Steps per unroll: the user's choice, or a whole episode and the step that resets it."""
+    if config.unroll_length:
+        return config.unroll_length
+    if card is not None and card.episode_length is not None:
+        return card.episode_length + 1
+    return DEFAULT_UNROLL_LENGTH
+
+
+def describe_gradient_path(unroll_length: int, card: TaskCard | None) -> list[str]:
+    """Says how far the gradient reaches and whether that suffices, a line each.
+
+    Args:
+        unroll_length: T.
+        card: the task's card, None where nobody wrote one.
+    """
+    if card is None:
+        return [f"gradient reaches {unroll_length} steps; the task's memory span is not known"]
+    period = None if card.episode_length is None else card.episode_length + 1
+    whole = period is not None and unroll_length % period == 0
+    lines = [
+        f"gradient reaches {unroll_length} steps; the task needs {card.span}; "
+        f"unrolls hold whole episodes: {'yes' if whole else 'no'}"
+    ]
+    if not whole and unroll_length < 2 * card.span:
+        advice = f"--unroll-length {period}" if period else f"an --unroll-length of {4 * card.span} or more"
+        lines.append(f"warning: most gradients will not reach from the choice to the cue; use {advice}")
+    return lines
+
+
+def stream_seed(seed: int, stream: Literal["weights", "environments", "actions", "evaluation"]) -> int:
+    """An independent seed for each use of randomness in a run."""
+    index = ("weights", "environments", "actions", "evaluation").index(stream)
+    return int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def config_from_dict(values: dict[str, Any]) -> Config:
+    """A configuration from what `dataclasses.asdict` gave and JSON kept.
+
+    Raises:
+        ValueError: an unknown field, or a value that no run can have.
+    """
+    names = {field.name for field in dataclasses.fields(Config)}
+    if unknown := sorted(set(values) - names):
+        raise ValueError(f"the configuration has unknown fields: {', '.join(unknown)}")
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    config = Config(**values)
+    check(config)
+    return config

@@ -1,0 +1,149 @@
+"""The learner: loss, backward, clip, step. It never sees an environment.
+
+Source: Espeholt et al. 2018 (arXiv 1802.01561), section 4.2 and appendix.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.config import Config
+from agents.loss import (
+    baseline_loss,
+    entropy,
+    log_prob,
+    masked_mean,
+    policy_gradient_loss,
+    uniform_divergence,
+)
+from agents.network import Network
+from agents.trajectory import Trajectory
+from agents.vtrace import vtrace
+
+
+class Learner:
+    """Improves a network from unrolls by V-trace actor-critic."""
+
+    def __init__(self, network: Network, config: Config):
+        self.network, self.config = network, config
+        self.device = next(network.parameters()).device
+        self.optimizer = make_optimizer(network, config)
+        self.version = 0  # updates so far
+        self.env_steps = 0
+
+    def update(self, trajectory: Trajectory) -> dict[str, Tensor | float]:
+        """One step of the optimiser on one unroll.
+
+        Args:
+            trajectory: T steps of B environments.
+
+        Returns:
+            Metrics: numbers, and 0-dimensional tensors left on the device (reading one waits for the device).
+        """
+        config = self.config
+        trajectory = trajectory.to(self.device)
+        learning_rate = self.schedule(config.learning_rate, config.learning_rate_final)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        exploration_cost = self.schedule(config.exploration_cost, config.exploration_cost_final)
+        entropy_cost = self.schedule(config.entropy_cost, config.entropy_cost_final)
+
+        loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        metrics["learner/gradient_norm"] = nn.utils.clip_grad_norm_(
+            self.network.parameters(), config.max_grad_norm
+        )
+        self.optimizer.step()
+        metrics["learner/learning_rate"] = learning_rate
+        metrics["vtrace/policy_lag"] = float(self.version - trajectory.version)
+        self.version += 1
+        self.env_steps += trajectory.num_steps
+        return metrics
+
+    def loss(
+        self, trajectory: Trajectory, exploration_cost: float, entropy_cost: float
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """The loss of one unroll, and what it is made of."""
+        config, valid = self.config, trajectory.valid
+        logits, all_values, _ = self.network(trajectory.inputs, trajectory.core_state)
+        logits, values, bootstrap_value = logits[:-1], all_values[:-1], all_values[-1]
+        log_rhos = log_prob(logits.detach(), trajectory.actions) - log_prob(
+            trajectory.behaviour_logits, trajectory.actions
+        )
+        returns = vtrace(
+            log_rhos.masked_fill(~valid, -torch.inf),  # cuts the trace at a step that only resets
+            config.discount * ~trajectory.terminated,
+            trajectory.rewards.masked_fill(~valid, 0.0),  # whatever they are: 0 times NaN is NaN
+            values.detach(),
+            bootstrap_value.detach(),
+            rho_bar=config.rho_bar,
+            pg_rho_bar=config.pg_rho_bar,
+            c_bar=config.c_bar,
+            lambda_=config.lambda_,
+        )
+        policy_loss = policy_gradient_loss(logits, trajectory.actions, returns.pg_advantages, valid)
+        value_loss = baseline_loss(values, returns.vs, valid)
+        policy_entropy = entropy(logits, valid)
+        divergence = uniform_divergence(logits, valid)
+        loss = (
+            policy_loss
+            + config.baseline_cost * value_loss
+            + exploration_cost * divergence
+            - entropy_cost * policy_entropy
+        )
+        rhos = log_rhos.exp()
+        metrics: dict[str, Tensor | float] = {
+            "loss/total": loss.detach(),
+            "loss/policy_gradient": policy_loss.detach(),
+            "loss/baseline": value_loss.detach(),
+            "loss/uniform_divergence": divergence.detach(),
+            "learner/entropy": policy_entropy.detach(),
+            "learner/value": masked_mean(values.detach(), valid),
+            "vtrace/mean_rho": masked_mean(rhos, valid),
+            "vtrace/clipped_share": masked_mean((rhos > config.rho_bar).float(), valid),
+        }
+        return loss, metrics
+
+    def schedule(self, start: float, end: float) -> float:
+        """Start for the first half of the run's env steps, then linear to end."""
+        progress = self.env_steps / self.config.total_steps
+        return start + (end - start) * min(1.0, max(0.0, 2 * progress - 1))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser and counters."""
+        names = [name for name, _ in self.network.named_parameters()]
+        moments = self.optimizer.state_dict()["state"]
+        return {
+            "network": self.network.state_dict(),
+            # By name, not by position: a file that lists other parameters is then found out.
+            "optimizer": {names[i]: dict(values) for i, values in moments.items()},
+            "version": self.version,
+            "env_steps": self.env_steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a state.
+
+        Raises:
+            RuntimeError, KeyError: the state belongs to another network.
+        """
+        self.network.load_state_dict(state["network"])
+        names = [name for name, _ in self.network.named_parameters()]
+        optimizer = self.optimizer.state_dict()
+        moments = state["optimizer"]
+        if moments:  # none before the first update
+            optimizer["state"] = {i: copy.deepcopy(moments[name]) for i, name in enumerate(names)}
+        self.optimizer.load_state_dict(optimizer)
+        self.version, self.env_steps = state["version"], state["env_steps"]
+
+
+def make_optimizer(network: Network, config: Config) -> torch.optim.Optimizer:
+    """Adam or RMSProp over all parameters."""
+    if config.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), config.learning_rate, eps=config.optimizer_epsilon)
+    return torch.optim.RMSprop(
+        network.parameters(), config.learning_rate, alpha=0.99, eps=config.optimizer_epsilon
+    )

@@ -1,0 +1,199 @@
+"""What a run tells: TensorBoard events, JSON lines and the console.
+
+Every curve's x axis is env steps. The README explains each curve in one line.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+PLAIN_LINE_EVERY_S = 10.0
+
+
+class Stopwatch:
+    """Seconds spent in each named part of a loop."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Adds the time of the with block to a part."""
+        start = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+
+    def lap(self) -> tuple[float, dict[str, float]]:
+        """Seconds since the last lap, and each part's share of them; starts a new lap."""
+        now = time.perf_counter()
+        elapsed = max(now - self._started, 1e-9)
+        shares = {part: seconds / elapsed for part, seconds in self.seconds.items()}
+        self.seconds, self._started = {}, now
+        return elapsed, shares
+
+
+class CurveWriter:
+    """Writes points of curves to TensorBoard and to `metrics.jsonl`."""
+
+    def __init__(self, folder: Path, resume_at: int | None = None):
+        """Opens both.
+
+        Args:
+            folder: the run folder.
+            resume_at: env steps of the checkpoint that a run goes on from: later points are taken back.
+        """
+        self._path = folder / "metrics.jsonl"
+        if resume_at is not None:
+            drop_points_after(self._path, resume_at)
+        purge_step = None if resume_at is None else resume_at + 1
+        self._events = SummaryWriter(str(folder), purge_step=purge_step)
+        self._lines = open(self._path, "a")  # noqa: SIM115  (open as long as the writer)
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """The run's configuration, as a table of text and as TensorBoard's hyper-parameters."""
+        rows = "\n".join(f"| `{name}` | `{value}` |" for name, value in config.items())
+        self._events.add_text("config", f"| field | value |\n| --- | --- |\n{rows}")
+        numbers = {name: v if isinstance(v, int | float | str) else str(v) for name, v in config.items()}
+        for summary in hparams(numbers, {"episode/success": None, "episode/return": None}):
+            self._events._get_file_writer().add_summary(summary)
+
+    def write(self, env_steps: int, scalars: dict[str, float], histograms: dict[str, np.ndarray]) -> None:
+        """One point of every curve; a value that is not a number is left out."""
+        finite = {name: float(value) for name, value in scalars.items() if np.isfinite(value)}
+        for name, value in finite.items():
+            self._events.add_scalar(name, value, env_steps)
+        for name, values in histograms.items():
+            if np.isfinite(values).all():
+                self._events.add_histogram(name, values, env_steps)
+        self._lines.write(json.dumps({"env_steps": env_steps, **finite}) + "\n")
+        self._lines.flush()
+
+    def flush(self) -> None:
+        """Makes sure that a reader sees every point."""
+        self._events.flush()
+        self._lines.flush()
+
+    def close(self) -> None:
+        """Flushes and closes both."""
+        self._events.close()
+        self._lines.close()
+
+
+def drop_points_after(path: Path, env_steps: int) -> None:
+    """Removes the lines of a metrics file that lie after env_steps, and a half-written last line."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["env_steps"] <= env_steps:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    path.write_text("".join(kept))
+
+
+class Display:
+    """Progress on the console: a live line in a terminal, plain lines elsewhere."""
+
+    def __init__(self, total_steps: int, start_steps: int):
+        self.console = Console(stderr=False, highlight=False)
+        self._total, self._start_steps = total_steps, start_steps
+        self._started = time.perf_counter()
+        self._last_line = self._started - PLAIN_LINE_EVERY_S
+        self._status = ""
+        self._progress: Progress | None = None
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                StatusColumn(),
+                console=self.console,
+            )
+            self._task = self._progress.add_task("training", total=total_steps, status="")
+            self._progress.start()
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the live one."""
+        self.console.print(text, soft_wrap=True)
+
+    def update(self, env_steps: int, scalars: dict[str, float] | None = None) -> None:
+        """Shows how far the run is.
+
+        Args:
+            env_steps: so far.
+            scalars: the newest point of the curves, where there is a new one.
+        """
+        now = time.perf_counter()
+        if scalars is not None:
+            self._status = describe(scalars)
+        line = self._line(env_steps, now)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=min(env_steps, self._total), status=line)
+        elif (
+            scalars is not None and now - self._last_line >= PLAIN_LINE_EVERY_S
+        ) or env_steps >= self._total:
+            self._last_line = now
+            print(line, flush=True)
+
+    def _line(self, env_steps: int, now: float) -> str:
+        done = max(env_steps - self._start_steps, 1)
+        left_s = (now - self._started) / done * max(self._total - env_steps, 0)
+        percent = min(100, int(100 * env_steps / self._total))
+        head = f"{percent:3d} %  {short(env_steps)}/{short(self._total)} steps  left {clock(left_s)}"
+        return f"{head}  {self._status}"
+
+    def close(self) -> None:
+        """Leaves the last state on the screen."""
+        if self._progress is not None:
+            self._progress.stop()
+        sys.stdout.flush()
+
+
+class StatusColumn(ProgressColumn):
+    """The line of status beside the bar, cut to the terminal's width."""
+
+    def render(self, task: Task) -> Text:
+        """The status of the task."""
+        return Text(task.fields["status"], no_wrap=True, overflow="ellipsis")
+
+
+def describe(scalars: dict[str, float]) -> str:
+    """Speed, success, return and where the time goes, in one line."""
+    parts = [f"{short(scalars['speed/env_steps_per_s'])} steps/s"]
+    for name in ("success", "return"):
+        value = scalars.get(f"episode/{name}", float("nan"))
+        parts.append(f"{name} {value:.3f}" if np.isfinite(value) else f"{name} -")
+    shares = {name.removeprefix("speed/share_"): value for name, value in scalars.items() if "share_" in name}
+    parts.append("time: " + ", ".join(f"{name} {100 * value:.0f} %" for name, value in shares.items()))
+    return "  ".join(parts)
+
+
+def short(number: float) -> str:
+    """A count in four or five characters: 950, 12.3k, 1.25M."""
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.{2 if unit > 1e3 else 1}f}{letter}"
+    return f"{number:.0f}"
+
+
+def clock(seconds: float) -> str:
+    """A duration as 42s, 3m07s or 2h05m."""
+    seconds = int(seconds + 0.5)
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02d}s"
+    return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"

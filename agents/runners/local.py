@@ -1,0 +1,46 @@
+"""The synchronous runner: one actor in this process, bit-reproducible; the reference for all others."""
+
+import copy
+from typing import Any
+
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from agents.actor import Actor
+from agents.network import Network
+from agents.trajectory import Trajectory
+
+
+class LocalRunner:
+    """Acts when asked to, with the weights published last, so the data is on-policy."""
+
+    def __init__(
+        self, envs: VectorEnv, network: Network, *, unroll_length: int, seed: int, reward_scale: float
+    ):
+        """Builds the actor on a copy of the network; arguments as of `Actor`."""
+        self.actor = Actor(envs, copy.deepcopy(network), seed=seed, reward_scale=reward_scale)
+        self._buffers = self.actor.allocate(unroll_length)
+
+    def next(self) -> Trajectory:
+        """The next unroll, in buffers that the call after it overwrites."""
+        return self.actor.unroll(self._buffers)
+
+    @torch.no_grad()
+    def publish(self, weights: dict[str, Tensor], version: int) -> None:
+        """Acts with these weights (a network's state_dict) from the next unroll on."""
+        own = self.actor.network.state_dict()
+        torch._foreach_copy_(list(own.values()), [weights[name] for name in own])
+        self.actor.version = version
+
+    def close(self) -> None:
+        """Releases the environments."""
+        self.actor.envs.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next unroll depends on but the weights."""
+        return self.actor.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Goes on from a state; False if the environments had to start new episodes."""
+        return self.actor.load_state_dict(state)

@@ -1,0 +1,152 @@
+"""What an unroll holds: the data that actors hand to the learner.
+
+An unroll is T steps of B environments. *Inputs* have T+1 rows: what the network sees. *Transitions*
+have T rows: row t is what happened between input row t and input row t+1. Input row T of one unroll is
+input row 0 of the next. Nobody shifts an index.
+
+Episodes follow one another in a column by Gymnasium's NEXT_STEP autoreset:
+
+    row      r-1          r              r+1               r+2
+    input    ...          last decision  final observation first observation (resets)
+    step     transition   transition,    resets only,      transition
+                          terminated or  not valid
+                          truncated
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+
+
+class Inputs(NamedTuple):
+    """Rows of what the network sees; R rows of B environments."""
+
+    observations: Tensor
+    """[R, B, ...]: observation, in the dtype of the observation space."""
+    resets: Tensor
+    """[R, B] bool: this row is the first of an episode."""
+    prev_actions: Tensor
+    """[R, B] int64: action that led here; 0 at a reset."""
+    prev_rewards: Tensor
+    """[R, B] float32: scaled reward that came with it; 0 at a reset."""
+
+    def rows(self, start: int, stop: int) -> "Inputs":
+        """Rows start to stop, as views."""
+        return Inputs(*(field[start:stop] for field in self))
+
+    def to(self, device: torch.device) -> "Inputs":
+        """The same rows on a device (no copy where they are there already)."""
+        return Inputs(*(field.to(device, non_blocking=True) for field in self))
+
+
+class Episodes(NamedTuple):
+    """Episodes that ended, E of them, in the order of their ends; returns are unscaled."""
+
+    returns: np.ndarray
+    """[E] float32: sum of rewards as the environment gave them."""
+    lengths: np.ndarray
+    """[E] int32: number of actions."""
+    successes: np.ndarray
+    """[E] float32: 1 or 0; NaN where the environment does not say."""
+    envs: np.ndarray
+    """[E] int64: column of the environment."""
+
+    @classmethod
+    def concatenate(cls, parts: "list[Episodes]") -> "Episodes":
+        """All the episodes of several lists."""
+        if not parts:
+            parts = [cls(*(np.zeros(0, dtype) for dtype in (np.float32, np.int32, np.float32, np.int64)))]
+        return cls(*(np.concatenate(field) for field in zip(*parts, strict=True)))
+
+
+@dataclass
+class Trajectory:
+    """One unroll of T steps of B environments."""
+
+    inputs: Inputs
+    """T+1 rows."""
+    core_state: State
+    """Core state before row 0: what the actor held, batch first."""
+    actions: Tensor
+    """[T, B] int64: action taken."""
+    behaviour_logits: Tensor
+    """[T, B, A] float32: logits of the policy that took it (mu)."""
+    rewards: Tensor
+    """[T, B] float32: scaled reward."""
+    terminated: Tensor
+    """[T, B] bool: the step ended the episode for good; what follows is worth 0."""
+    valid: Tensor
+    """[T, B] bool: a real transition; False where the step only reset the environment."""
+    version: int
+    """Version of the weights that acted."""
+    episodes: Episodes
+    """The episodes that ended in this unroll."""
+    num_steps: int
+    """Env steps in it: the number of valid transitions."""
+
+    @classmethod
+    def allocate(
+        cls,
+        unroll_length: int,
+        num_envs: int,
+        space: spaces.Space,
+        num_actions: int,
+        *,
+        pin: bool,
+    ) -> Self:
+        """An empty unroll whose buffers an actor fills again and again.
+
+        Args:
+            unroll_length: T.
+            num_envs: B.
+            space: observation space of one environment.
+            num_actions: A.
+            pin: page-locked memory, for copies to a GPU that do not wait.
+        """
+        T, B = unroll_length, num_envs
+        assert space.shape is not None
+        observations = torch.from_numpy(np.zeros((T + 1, B, *space.shape), space.dtype))
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, pin_memory=pin)
+
+        return cls(
+            inputs=Inputs(
+                observations.pin_memory() if pin else observations,
+                zeros(T + 1, B, dtype=torch.bool),
+                zeros(T + 1, B, dtype=torch.int64),
+                zeros(T + 1, B),
+            ),
+            core_state=(),
+            actions=zeros(T, B, dtype=torch.int64),
+            behaviour_logits=zeros(T, B, num_actions),
+            rewards=zeros(T, B),
+            terminated=zeros(T, B, dtype=torch.bool),
+            valid=zeros(T, B, dtype=torch.bool),
+            version=0,
+            episodes=Episodes.concatenate([]),
+            num_steps=0,
+        )
+
+    def to(self, device: torch.device) -> "Trajectory":
+        """The same unroll on a device (no copy where it is there already)."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return replace(
+            self,
+            inputs=self.inputs.to(device),
+            core_state=tuple(map(move, self.core_state)),
+            actions=move(self.actions),
+            behaviour_logits=move(self.behaviour_logits),
+            rewards=move(self.rewards),
+            terminated=move(self.terminated),
+            valid=move(self.valid),
+        )

@@ -1,0 +1,107 @@
+"""Recurrent cores: memories for agents, usable without the rest of the project.
+
+    >>> import torch
+    >>> from cores import make_core
+    >>> core = make_core("ur-lstm", input_size=4, hidden_size=6)
+    >>> inputs = torch.randn(5, 3, 4)  # [T, B, I]
+    >>> reset = torch.zeros(5, 3, dtype=torch.bool)  # [T, B]
+    >>> reset[0] = True  # every environment begins an episode
+    >>> out, state = core(inputs, core.initial_state(3), reset)
+    >>> out.shape  # [T, B, H]
+    torch.Size([5, 3, 6])
+
+The names of the LSTMs follow Gu et al. 2020 (arXiv 1910.09890): first how the forget gate starts (nothing, C
+chrono, O cumax, U uniform), then what helps it (nothing, R refine, M master). A new core is one file, and
+one line in `CORES`; a core that lives elsewhere is reached as "package.module:Class".
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import partial
+
+from cores.controls import Memoryless
+from cores.core import RecurrentCore, State
+from cores.lstm import GatedLSTM, effective_options
+from cores.ordered import OrderedLSTM
+
+__all__ = ["CORES", "RecurrentCore", "State", "make_core"]
+
+CORES: dict[str, Callable[..., RecurrentCore]] = {
+    "lstm": partial(GatedLSTM, start="standard", help="none"),
+    "chrono": partial(GatedLSTM, start="chrono", help="none"),
+    "o-lstm": partial(GatedLSTM, start="cumax", help="none"),
+    "u-lstm": partial(GatedLSTM, start="uniform", help="none"),
+    "r-lstm": partial(GatedLSTM, start="standard", help="refine"),
+    "cr-lstm": partial(GatedLSTM, start="chrono", help="refine"),
+    "or-lstm": partial(GatedLSTM, start="cumax", help="refine"),
+    "ur-lstm": partial(GatedLSTM, start="uniform", help="refine"),
+    "m-lstm": partial(GatedLSTM, start="standard", help="master"),
+    "cm-lstm": partial(GatedLSTM, start="chrono", help="master"),
+    "om-lstm": partial(GatedLSTM, start="cumax", help="master"),
+    "um-lstm": partial(GatedLSTM, start="uniform", help="master"),
+    "on-lstm": OrderedLSTM,
+    "memoryless": Memoryless,
+}
+
+
+def make_core(name: str, input_size: int, hidden_size: int, **options: object) -> RecurrentCore:
+    """Builds a core by its name.
+
+    Args:
+        name: a key of `CORES`, or "package.module:Class" for a core of one's own.
+        input_size: I, entries of one input.
+        hidden_size: H, units.
+        **options: what else the core's constructor takes, such as `t_max` for "chrono".
+
+    Returns:
+        The core, freshly initialised from torch's global generator.
+
+    Raises:
+        ValueError: in one line, if there is no such core or option, if an option is missing or a value out of
+            range, or if a core of one's own cannot be imported or is no `RecurrentCore`.
+    """
+    factory = _import_core(name) if ":" in name else CORES.get(name)
+    if factory is None:
+        raise ValueError(f"unknown core {name!r}: {_suggest(name, list(CORES))}")
+    _require_options(name, factory, options)
+    return factory(input_size, hidden_size, **options)
+
+
+def _import_core(name: str) -> Callable[..., RecurrentCore]:
+    module_name, _, attribute = name.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # whatever a stranger's module raises while it is imported
+        reason = " ".join(str(error).split())
+        raise ValueError(f"core {name!r} cannot be imported: {type(error).__name__}: {reason}") from error
+    if not (isinstance(factory, type) and issubclass(factory, RecurrentCore)):
+        raise ValueError(f"core {name!r} is no subclass of cores.RecurrentCore")
+    return factory
+
+
+def _require_options(name: str, factory: Callable[..., RecurrentCore], options: dict[str, object]) -> None:
+    """Refuses what the constructor does not take, or would silently ignore, and what it still lacks."""
+    signature = inspect.signature(factory)
+    parameters = list(signature.parameters.values())
+    if isinstance(factory, partial) and factory.func is GatedLSTM:
+        valid = effective_options(**factory.keywords)
+    elif any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        valid = list(options)
+    else:
+        valid = [parameter.name for parameter in parameters[2:]]  # the first two are the sizes
+    for option in options:
+        if option not in valid:
+            raise ValueError(f"core {name!r} has no option {option!r}: {_suggest(option, valid)}")
+    try:
+        signature.bind("input_size", "hidden_size", **options)
+    except TypeError as error:
+        raise ValueError(f"core {name!r} cannot be made: {error}") from error
+
+
+def _suggest(word: str, valid: list[str]) -> str:
+    if not valid:
+        return "it takes none"
+    near = get_close_matches(word.lower(), valid, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(valid)}"

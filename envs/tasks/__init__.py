@@ -1,0 +1,1 @@
+"""The native tasks, one file a family."""

@@ -1,0 +1,125 @@
+"""bsuite's memory_len: repeat one bit after a number of empty steps.
+
+Source: Osband et al. 2020, "Behaviour suite for reinforcement learning", the memory length experiment.
+"""
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from envs.card import TaskCard
+from envs.checks import whole_number
+from envs.compiled import compiled, part
+from envs.engine import NativeVectorEnv, record_step, start_episode
+from envs.pcg64 import integers
+
+TIME_LEFT, QUESTION, CONTEXT = range(3)
+"""The observation's entries."""
+
+FIELDS = [("context", np.int8)]  # 0 or 1: the action that the question asks for
+
+
+@part
+def begin(s):
+    """Draw the context bit."""
+    s.context = integers(s.rng, 2)
+
+
+@part
+def act(s, action, length):
+    """Take one action, which counts at the question only; return the reward and whether all is over."""
+    if s.episode_length < length:
+        return 0.0, False
+    s.success = action == s.context
+    return (1.0 if s.success else -1.0), True
+
+
+@part
+def observe(s, length, row):
+    """Write the time left, the question at the last decision and the context at the first."""
+    t = s.episode_length
+    row[TIME_LEFT] = max(0.0, 1.0 - t / length)
+    row[QUESTION] = 1.0 if t == length else 0.0
+    row[CONTEXT] = 2.0 * s.context - 1.0 if t == 0 else 0.0
+
+
+@compiled
+def step_all(state, actions, observations, rewards, terminated, truncated, length):
+    """Step every environment (see NativeVectorEnv); return how many episodes ended."""
+    results = (rewards, terminated, truncated)
+    num_ended = 0
+    for i in range(state.shape[0]):
+        s = state[i]
+        if s.ended:
+            start_episode(s, i, results)
+            begin(s)
+        else:
+            reward, over = act(s, actions[i], length)
+            num_ended += record_step(s, i, results, reward, over, False)
+        observe(s, length, observations[i])
+    return num_ended
+
+
+class MemoryLen(NativeVectorEnv):
+    """bsuite's memory length task: a bit at the first step, a question about it ``length`` steps later.
+
+    An episode is length + 1 decisions: the first sees the context, the next length - 1 see nothing, the
+    last sees the question. Two actions; at the question, action 1 is right for a context of +1 and
+    action 0 for -1. The right one pays +1 and the wrong one -1; all other actions pay 0 and change
+    nothing. The context is drawn anew in every episode.
+
+    Observation: [3] float32 in -1 … 1: time left 1 - t/length, question 0 or 1, context -1 or +1 at the
+    first step and 0 later. The released bsuite code returns each observation one step late, so that it
+    shows the context twice; here it is shown once, as the paper describes it. The final observation
+    (after the question) is all 0.
+
+    Card: memory; span ``length``; chance 0.5: any answer that does not use the context. Without memory
+    0.5 too. The oracle 1.0.
+    """
+
+    def __init__(
+        self, num_envs: int, *, length: int = 50, seed: int = 0, first_index: int = 0, copy: bool = True
+    ) -> None:
+        """Build N chains.
+
+        Args:
+            num_envs: N.
+            length: steps from the context to the question (the paper's memory length).
+            seed: see NativeVectorEnv, as for ``first_index`` and ``copy``.
+            first_index: index of environment 0 in the whole run.
+            copy: whether results are fresh arrays.
+
+        Raises:
+            ValueError: ``length`` below 1.
+        """
+        self.length = whole_number("length", length, 1)
+        super().__init__(
+            num_envs,
+            observation_space=Box(-1.0, 1.0, (3,), np.float32),
+            num_actions=2,
+            fields=FIELDS,
+            kernel=step_all,
+            rules=[self.length],
+            seed=seed,
+            first_index=first_index,
+            copy=copy,
+        )
+
+    @classmethod
+    def card(cls, *, length: int = 50) -> TaskCard:
+        """Return the card of a chain of this length."""
+        whole_number("length", length, 1)
+        return TaskCard(
+            name="memory-len",
+            summary="repeat a bit that was shown at the first step only",
+            kind="memory",
+            span=length,
+            chance=0.5,
+            memoryless=0.5,
+            oracle=1.0,
+            episode_length=length + 1,
+            ends=f"termination after {length + 1} actions",
+        )
+
+    def oracle(self) -> np.ndarray:
+        """Always answer the context."""
+        return self.state["context"].astype(np.int64)

@@ -1,0 +1,143 @@
+"""The passive T-maze: remember a cue from the first step until the end of a corridor.
+
+Source: Bakker 2001, "Reinforcement learning with long short-term memory"; rules and the penalty from Ni
+et al. 2023, "When do transformers shine in RL? Decoupling memory from credit assignment", section 4.
+"""
+
+import numpy as np
+from gymnasium.spaces import Box
+
+from envs.card import TaskCard
+from envs.checks import whole_number
+from envs.compiled import compiled, part
+from envs.engine import NativeVectorEnv, record_step, start_episode
+from envs.pcg64 import integers
+
+NORTH, SOUTH, WEST, EAST = range(4)
+START, CORRIDOR, JUNCTION, CUE_NORTH, CUE_SOUTH = range(5)
+"""The observation's entries: three for the kind of place, two for the cue."""
+
+FIELDS = [
+    ("x", np.int32),  # cells east of the start
+    ("cue", np.int8),  # NORTH or SOUTH: the arm that pays
+]
+
+
+@part
+def begin(s):
+    """Draw the cue; put the agent at the start."""
+    s.cue = integers(s.rng, 2)
+    s.x = 0
+
+
+@part
+def act(s, action, length):
+    """Take one action; return the reward and whether the episode is over.
+
+    Only the last action can enter an arm, since the fastest walk needs all the others: so no record says
+    that the agent is in one.
+    """
+    t = s.episode_length + 1
+    if t > length:
+        s.success = s.x == length and action == s.cue
+    if action == EAST:
+        s.x = min(s.x + 1, length)
+    elif action == WEST:
+        s.x = max(s.x - 1, 0)
+    if t > length:
+        return (1.0 if s.success else 0.0), True
+    return (-1.0 / length if s.x < t else 0.0), False
+
+
+@part
+def observe(s, length, row):
+    """Write the kind of place, and the cue before the first action."""
+    row[:] = 0.0
+    row[START if s.x == 0 else (JUNCTION if s.x == length else CORRIDOR)] = 1.0
+    if s.episode_length == 0:
+        row[CUE_NORTH if s.cue == NORTH else CUE_SOUTH] = 1.0
+
+
+@compiled
+def step_all(state, actions, observations, rewards, terminated, truncated, length):
+    """Step every environment (see NativeVectorEnv); return how many episodes ended."""
+    results = (rewards, terminated, truncated)
+    num_ended = 0
+    for i in range(state.shape[0]):
+        s = state[i]
+        if s.ended:
+            start_episode(s, i, results)
+            begin(s)
+        else:
+            reward, over = act(s, actions[i], length)
+            num_ended += record_step(s, i, results, reward, over, False)
+        observe(s, length, observations[i])
+    return num_ended
+
+
+class TMaze(NativeVectorEnv):
+    """Passive T-maze: the cue is in the first observation, the arm it names pays ``length`` steps later.
+
+    The corridor runs east from the start (x = 0) to the junction (x = length), where the arms lie north
+    and south. Actions: 0 north, 1 south, 2 west, 3 east; a bump is a stay. An episode is ``length`` + 1
+    actions: ``length`` to walk, one to choose. Action t = 1 … ``length`` pays -1/``length`` if it leaves
+    the agent at x < t, behind the fastest walk. The last action pays 1 in the arm that the cue named,
+    else 0. Success: that arm.
+
+    Observation: [5] float32 in 0 … 1: start cell, corridor, junction (or one of its arms), cue north,
+    cue south. It does not give the position in the corridor.
+
+    Card: memory; span ``length``; chance 0.5: walk east, then choose an arm without looking at the cue.
+    Without memory 0.5 too: the fastest walk has no step to spare, so nothing of the cue can be stored in
+    the position. A random walker stays near 0: it hardly ever reaches the junction in time. The oracle
+    1.0. Ni et al. train for 1e6 steps at length 50, 2e6 at 100, 4e6 at 250 and 500, 6e6 at 750, 8e6 at
+    1000 and 1e7 at 1500.
+    """
+
+    def __init__(
+        self, num_envs: int, *, length: int = 50, seed: int = 0, first_index: int = 0, copy: bool = True
+    ) -> None:
+        """Build N mazes.
+
+        Args:
+            num_envs: N.
+            length: cells from the start to the junction.
+            seed: see NativeVectorEnv, as for ``first_index`` and ``copy``.
+            first_index: index of environment 0 in the whole run.
+            copy: whether results are fresh arrays.
+
+        Raises:
+            ValueError: ``length`` below 1.
+        """
+        self.length = whole_number("length", length, 1)
+        super().__init__(
+            num_envs,
+            observation_space=Box(0.0, 1.0, (5,), np.float32),
+            num_actions=4,
+            fields=FIELDS,
+            kernel=step_all,
+            rules=[self.length],
+            seed=seed,
+            first_index=first_index,
+            copy=copy,
+        )
+
+    @classmethod
+    def card(cls, *, length: int = 50) -> TaskCard:
+        """Return the card of a maze of this length."""
+        whole_number("length", length, 1)
+        return TaskCard(
+            name="tmaze",
+            summary="walk a corridor, then take the arm that a cue named at the first step",
+            kind="memory",
+            span=length,
+            chance=0.5,
+            memoryless=0.5,
+            oracle=1.0,
+            episode_length=length + 1,
+            ends=f"termination after {length + 1} actions",
+        )
+
+    def oracle(self) -> np.ndarray:
+        """Walk east to the junction, then into the cue's arm."""
+        return np.where(self.state["x"] < self.length, EAST, self.state["cue"]).astype(np.int64)

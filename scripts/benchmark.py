@@ -1,0 +1,148 @@
+"""Measures speed: native environments alone, and whole training.
+
+python -m scripts.benchmark envs --num-envs 1024
+python -m scripts.benchmark train --envs tmaze passive-match --cores lstm ur-lstm
+
+Rates on shared machines move by a quarter from run to run: compare within one table.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+
+from agents.command_line import parse, usage_errors
+from agents.config import Config, check
+from agents.metrics import short
+from agents.training import Training
+from envs import ENVS, make_vector_env
+
+
+@dataclass(frozen=True)
+class Envs:
+    """Steps native environments with random actions on one core; resets are included."""
+
+    num_envs: int = 1024
+    """Environments in the batch."""
+    seconds: float = 1.0
+    """Time for each repetition."""
+    repeats: int = 5
+    """Repetitions; the median counts."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains for a few seconds each: acting, learning and everything between."""
+
+    envs: tuple[str, ...] = ("tmaze", "passive-match")
+    """Tasks."""
+    cores: tuple[str, ...] = ("lstm", "ur-lstm", "on-lstm", "memoryless")
+    """Cores."""
+    hidden_size: int = 128
+    """Units of the core."""
+    num_envs: int = Config.num_envs
+    """Environments stepped together."""
+    num_threads: int = Config.num_threads
+    """Threads of torch."""
+    device: str = Config.device
+    """auto, cpu, cuda or cuda:N."""
+    seconds: float = 5.0
+    """Time for each repetition."""
+    repeats: int = 3
+    """Repetitions; the median counts."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Measures what was asked for; returns the exit code."""
+    commands = Annotated[Envs, tyro.conf.subcommand("envs")] | Annotated[Train, tyro.conf.subcommand("train")]
+    with usage_errors("benchmark"):
+        asked = parse(commands, "benchmark", words)
+        if asked.num_envs < 1 or not asked.seconds > 0 or asked.repeats < 1:
+            raise ValueError("--num-envs and --repeats must be at least 1, --seconds more than 0")
+        runs = [] if isinstance(asked, Envs) else trainings(asked)
+    if isinstance(asked, Envs):
+        measure_envs(asked)
+    else:
+        measure_training(asked, runs)
+    return 0
+
+
+def measure_envs(asked: Envs) -> None:
+    """Prints the median rate of each native task."""
+    print(f"random actions, batch of {asked.num_envs}, one core, median of {asked.repeats}")
+    for name in ENVS:
+        envs = make_vector_env(name, asked.num_envs, copy=False)
+        num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
+        actions = np.random.default_rng(0).integers(num_actions, size=(64, asked.num_envs))
+        envs.reset()
+        envs.step(actions[0])
+        rates = []
+        for _ in range(asked.repeats):
+            start, steps = time.perf_counter(), 0
+            while time.perf_counter() - start < asked.seconds:
+                for row in actions:
+                    envs.step(row)
+                steps += actions.size
+            rates.append(steps / (time.perf_counter() - start))
+        spread = f"{short(min(rates))} … {short(max(rates))}"
+        print(f"{name:<16}{short(statistics.median(rates)):>8} steps/s   ({spread})", flush=True)
+
+
+def trainings(asked: Train) -> list[Config]:
+    """The configurations to measure.
+
+    Raises:
+        ValueError: one of them can't be built.
+    """
+    configs = []
+    for env in asked.envs:
+        for core in asked.cores:
+            config = Config(
+                env=env,
+                core=core,
+                hidden_size=asked.hidden_size,
+                num_envs=asked.num_envs,
+                num_threads=asked.num_threads,
+                device=asked.device,
+            )
+            check(config)
+            Training(config)
+            configs.append(config)
+    return configs
+
+
+def measure_training(asked: Train, configs: list[Config]) -> None:
+    """Prints the median rate of each run and where its time goes."""
+    print(
+        f"training, H={asked.hidden_size}, {asked.num_envs} environments, {asked.num_threads} thread(s) of "
+        f"torch, median of {asked.repeats} x {asked.seconds:g} s"
+    )
+    for config in configs:
+        training = Training(config)
+        training.step()  # compiles and allocates
+        rates, shares = [], {}
+        for _ in range(asked.repeats):
+            steps, training.runner.actor.env_s = training.learner.env_steps, 0.0
+            training.stopwatch.lap()
+            start = time.perf_counter()
+            while time.perf_counter() - start < asked.seconds:
+                training.step()
+            if training.device.type == "cuda":
+                torch.cuda.synchronize()
+            elapsed, shares = training.stopwatch.lap()
+            shares["envs"] = training.runner.actor.env_s / elapsed
+            rates.append((training.learner.env_steps - steps) / elapsed)
+        parts = f"envs {shares['envs']:.0%}, acting {shares['acting'] - shares['envs']:.0%}, "
+        parts += f"learning {shares['learning']:.0%}"
+        rate = short(statistics.median(rates))
+        print(f"{config.env:<16}{config.core:<12}{rate:>8} steps/s   {parts}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

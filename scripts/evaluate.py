@@ -1,0 +1,53 @@
+"""Evaluates a trained run on fresh episodes, beside chance, the best memoryless policy and the oracle.
+
+python -m scripts.evaluate runs/tmaze/ur-lstm/seed3-20260102-030405 --episodes 1000
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from agents.command_line import parse, usage_errors
+from agents.config import resolve_device
+from agents.evaluation import evaluate, load_run
+from envs import task_card
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Runs a trained agent on fresh episodes and prints how often it succeeds."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+    episodes: int = 1000
+    """How many episodes count."""
+    seed: int = 0
+    """Decides environments and actions; never those of training."""
+    device: str = "cpu"
+    """auto, cpu, cuda or cuda:N."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Evaluates; returns the exit code."""
+    with usage_errors("evaluate"):
+        arguments = parse(Arguments, "evaluate", words)
+        if arguments.episodes < 1 or arguments.seed < 0:
+            raise ValueError("--episodes must be at least 1 and --seed at least 0")
+        device = resolve_device(arguments.device)
+        config, network, env_steps, refused = load_run(arguments.run)
+    for line in refused:
+        print(f"skipped a damaged checkpoint: {line}")
+    print(f"weights after {env_steps:,} env steps of {arguments.run}")
+    evaluation = evaluate(
+        config, network.to(device), num_episodes=arguments.episodes, seed=arguments.seed, env_steps=env_steps
+    )
+    print(evaluation.table(config, task_card(config.env, **config.env_options)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

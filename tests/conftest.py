@@ -1,0 +1,5 @@
+"""One thread of torch: small products on contended threads wait far longer than they compute."""
+
+import torch
+
+torch.set_num_threads(1)

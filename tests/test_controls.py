@@ -1,0 +1,84 @@
+"""Tests of the controls: that they are as large as the cores they stand beside, and cannot remember."""
+
+import pytest
+import torch
+from reference_cores import memoryless_unroll
+
+from cores import RecurrentCore, make_core
+
+# Two threads that wait for each other make small products on a shared machine a hundred times slower.
+torch.set_num_threads(1)
+
+T, B, X, H = 5, 3, 4, 6  # steps, environments, inputs, units
+
+
+def test_equals_the_literal_network():
+    """Fails if either tanh is left out, or the bias is added twice."""
+    torch.manual_seed(0)
+    core = make_core("memoryless", X, H).double()
+    with torch.no_grad():
+        core.bias.normal_()
+    inputs = torch.randn(T, B, X, dtype=torch.float64)
+    out, _ = core(inputs, (), torch.zeros(T, B, dtype=torch.bool))
+    weights = {name: value.detach().numpy() for name, value in core.named_parameters()}
+    expected = torch.from_numpy(memoryless_unroll(weights, inputs.numpy()))
+    torch.testing.assert_close(out.detach(), expected, rtol=0, atol=1e-12)
+
+
+def test_one_step_does_not_reach_another():
+    """Fails if anything is added along the steps: every output must be its own input's, to the last bit."""
+    torch.manual_seed(0)
+    core = make_core("memoryless", X, H)
+    inputs, reset = torch.randn(T, B, X), torch.zeros(T, B, dtype=torch.bool)
+    out, state = core(inputs, core.initial_state(B), reset)
+    assert state == ()
+    for t in range(T):
+        changed = inputs.clone()
+        changed[t] += 1.0
+        same = (core(changed, (), reset)[0] == out).all(dim=2).all(dim=1)
+        assert same.tolist() == [step != t for step in range(T)]
+
+
+def test_all_at_once_equals_the_reference_unroll():
+    """Fails if the shortcut leaves out a layer."""
+    torch.manual_seed(0)
+    core = make_core("memoryless", X, H).double()
+    inputs, reset = torch.randn(T, B, X, dtype=torch.float64), torch.rand(T, B) < 0.3
+    fast, slow = core(inputs, (), reset)[0], RecurrentCore.forward(core, inputs, (), reset)[0]
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(("input_size", "hidden_size"), [(4, 6), (64, 32)])
+def test_has_as_many_weights_as_an_lstm(input_size, hidden_size):
+    """Fails if the layer between has 3 H units: a control must not fail for want of size."""
+    sizes = {
+        name: sum(p.numel() for p in make_core(name, input_size, hidden_size).parameters())
+        for name in ("memoryless", "lstm")
+    }
+    assert sizes["memoryless"] == sizes["lstm"]
+
+
+def recall_error(name):
+    """Trains a core to name the sign it saw first, after four steps of noise; returns its rate of error."""
+    torch.manual_seed(0)
+    steps, batch = 5, 64
+    core, head = make_core(name, 1, 8), torch.nn.Linear(8, 1)
+    adam = torch.optim.Adam([*core.parameters(), *head.parameters()], lr=0.02)
+    reset = torch.zeros(steps, batch, dtype=torch.bool)
+    errors = []
+    for _ in range(150):
+        inputs = torch.randn(steps, batch, 1)
+        target = (inputs[0] > 0).float()
+        logits = head(core(inputs, core.initial_state(batch), reset)[0][-1])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        errors.append(((logits > 0) != (target > 0)).float().mean().item())
+    return sum(errors[-20:]) / 20
+
+
+def test_memory_is_what_it_lacks():
+    """Fails if the control's steps are summed, or the UR-LSTM resets at every step: both sides must hold."""
+    assert recall_error("ur-lstm") < 0.15
+    assert recall_error("memoryless") > 0.4

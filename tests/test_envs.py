@@ -1,0 +1,87 @@
+"""The package's front door: names, options, cards, and what importing it costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from envs import ENVS, GymVectorEnv, NativeVectorEnv, make_vector_env, task_card
+
+
+def test_ids():
+    """Native ids first, Gymnasium's after; options reach the constructor."""
+    assert list(ENVS) == ["tmaze", "memory-len", "passive-match", "active-match", "key-to-door"]
+    native = make_vector_env("tmaze", 3, length=9, copy=False)
+    assert isinstance(native, NativeVectorEnv)
+    assert (native.has_state, native.copy, native.length) == (True, False, 9)
+    assert isinstance(make_vector_env("CartPole-v1", 3), GymVectorEnv)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        ("tmase", "unknown environment 'tmase'; did you mean tmaze?"),
+        ("Passive-Match", "unknown environment 'Passive-Match'; did you mean passive-match, active-match?"),
+        ("MiniGrid-MemoryS7", "unknown environment 'MiniGrid-MemoryS7'; did you mean MiniGrid-MemoryS7-v0, "),
+        ("CartPol-v1", "unknown environment 'CartPol-v1'; did you mean CartPole-v1, "),
+        ("qqqqqq", f"unknown environment 'qqqqqq'; native ones are {', '.join(ENVS)}"),
+    ],
+)
+@pytest.mark.parametrize("call", [lambda env_id: make_vector_env(env_id, 2), task_card])
+def test_unknown_ids(call, env_id, message):
+    """One line with the nearest names, native and Gymnasium's."""
+    with pytest.raises(ValueError, match="unknown environment") as error:
+        call(env_id)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("env_id", ENVS)
+def test_unknown_options(env_id):
+    """One line with the nearest option."""
+    option = "length" if env_id in ("tmaze", "memory-len") else "delay"
+    message = rf"^{env_id} has no option '{option}x'; did you mean {option}\?$"
+    with pytest.raises(ValueError, match=message):
+        make_vector_env(env_id, 2, **{f"{option}x": 3})
+    with pytest.raises(ValueError, match=message):
+        task_card(env_id, **{f"{option}x": 3})
+
+
+@pytest.mark.parametrize("env_id", ENVS)
+def test_cards(env_id):
+    """A card follows its options and is told in the task's docstring.
+
+    Mutation: the card's numbers fixed at the defaults.
+    """
+    option = "length" if env_id in ("tmaze", "memory-len") else "delay"
+    card, longer = task_card(env_id), task_card(env_id, **{option: 700})
+    assert card.name == env_id
+    assert card.summary
+    assert "\n" not in card.summary + card.ends + card.known_budget
+    assert card.span < longer.span
+    assert card.episode_length < longer.episode_length
+    assert str(longer.episode_length) in longer.ends
+    assert 0 < card.chance <= card.memoryless <= card.oracle == 1
+    assert (card.kind == "memory") == (card.memoryless == card.chance)
+    assert "Card:" in ENVS[env_id].__doc__
+
+
+def test_foreign_tasks_have_no_card():
+    """Gymnasium's ids have no card, and asking is no error."""
+    assert task_card("CartPole-v1") is None
+    assert task_card("MiniGrid-MemoryS7-v0", agent_view_size=3) is None
+
+
+def test_import_leaves_the_rest_alone():
+    """MiniGrid costs a quarter of a second and pygame's greeting; torch belongs to other folders.
+
+    Mutation: ``import minigrid`` at the top of a module.
+    """
+    code = (
+        "import sys, envs; envs.make_vector_env('tmaze', 1); print({'minigrid', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[1], text=True, capture_output=True
+    )
+    assert done.stdout == "set()\n", done.stderr

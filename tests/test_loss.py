@@ -1,0 +1,158 @@
+"""The terms of the loss against NumPy, one row at a time, and their gradients against what is known of them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from agents import loss
+
+T, B, A = 5, 3, 4
+
+
+@pytest.fixture
+def data():
+    """Random arguments in float64, 11 of 15 rows valid."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    valid = torch.ones(T, B, dtype=torch.bool)
+    valid[[0, 1, 1, 4], [2, 0, 1, 2]] = False
+    return {
+        "logits": 2 * normal(T, B, A),
+        "actions": torch.randint(A, (T, B), generator=generator),
+        "pg_advantages": normal(T, B),
+        "values": normal(T, B),
+        "vs": normal(T, B),
+        "valid": valid,
+    }
+
+
+TERMS = {
+    "policy_gradient_loss": ("logits", "actions", "pg_advantages", "valid"),
+    "baseline_loss": ("values", "vs", "valid"),
+    "entropy": ("logits", "valid"),
+    "uniform_divergence": ("logits", "valid"),
+}
+
+
+def term(name, data):
+    return getattr(loss, name)(*(data[argument] for argument in TERMS[name]))
+
+
+def literal(name, data):
+    """The mean over valid rows of what the term is for one of them."""
+    rows = []
+    for t in range(T):
+        for b in range(B):
+            if not data["valid"][t, b]:
+                continue
+            exps = [math.exp(x) for x in data["logits"][t, b].tolist()]
+            pi = [x / sum(exps) for x in exps]
+            action, advantage, value, v = (
+                data[x][t, b].item() for x in ("actions", "pg_advantages", "values", "vs")
+            )
+            rows.append(
+                {
+                    "policy_gradient_loss": -advantage * math.log(pi[action]),
+                    "baseline_loss": 0.5 * (v - value) ** 2,
+                    "entropy": -sum(p * math.log(p) for p in pi),
+                    "uniform_divergence": sum(1 / A * math.log(1 / A / p) for p in pi),
+                }[name]
+            )
+    return np.mean(rows)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_value(name, data):
+    """Mutations: any sign; a sum in place of the mean; the mean over all rows; the half of the baseline's loss."""
+    np.testing.assert_allclose(term(name, data).item(), literal(name, data), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_gradient(name, data):
+    """Autograd's gradient is the literal's slope, by logits or by values; masked rows have none.
+
+    Mutation: a term computed without gradient.
+    """
+    by = TERMS[name][0]
+    data[by].requires_grad_()
+    term(name, data).backward()
+    gradient, step = data[by].grad, 1e-6
+    data[by] = data[by].detach().clone()
+    for index in np.ndindex(tuple(data[by].shape)):
+        centre = data[by][index].item()
+        ends = []
+        for end in (centre + step, centre - step):
+            data[by][index] = end
+            ends.append(literal(name, data))
+        data[by][index] = centre
+        slope = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose(gradient[index], slope, rtol=1e-6, atol=1e-8)
+    assert (gradient[~data["valid"]] == 0).all()
+    assert (gradient[data["valid"]] != 0).all()
+
+
+def test_gradient_of_the_uniform_divergence(data):
+    """It is (pi - 1/A) / number of valid rows: it does not vanish with pi, as that of the entropy does.
+
+    Mutation: KL(policy || uniform) in place of KL(uniform || policy).
+    """
+    data["logits"][0, 0, 0] = -30  # an action that has died
+    logits = data["logits"].requires_grad_()
+    term("uniform_divergence", data).backward()
+    expected = (logits.detach().softmax(-1) - 1 / A) / 11
+    expected[~data["valid"]] = 0
+    torch.testing.assert_close(logits.grad, expected)
+    assert logits.grad[0, 0, 0] < -0.24 / 11
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_masked_rows_may_hold_anything(name, value, data):
+    """Neither the value nor a gradient changes when masked rows are NaN or infinite.
+
+    Mutations: a product with the mask in place of a selection; a selection of the result alone (the gradient
+    of what was not selected is 0 times NaN).
+    """
+    clean = {key: x.clone() for key, x in data.items()}
+    for key, x in data.items():
+        if x.is_floating_point():
+            x[~data["valid"]] = value
+    results = []
+    for case in (clean, data):
+        by = case[TERMS[name][0]].requires_grad_()
+        result = term(name, case)
+        result.backward()
+        results.append((result.item(), by.grad))
+    assert results[0][0] == results[1][0]
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=0, atol=0)
+
+
+def test_targets_carry_no_gradient(data):
+    """Mutation: a detach left out (the baseline's target would follow the baseline)."""
+    for x in ("pg_advantages", "vs", "logits", "values"):
+        data[x].requires_grad_()
+    (term("policy_gradient_loss", data) + term("baseline_loss", data)).backward()
+    assert data["pg_advantages"].grad is None
+    assert data["vs"].grad is None
+
+
+def test_nothing_valid(data):
+    """An unroll in which every step only resets has losses of 0 and gradients of 0.
+
+    Mutation: the mean without a least count of one.
+    """
+    data["valid"][:] = False
+    for name in ("policy_gradient_loss", "baseline_loss", "entropy"):
+        assert term(name, data).item() == 0
+    assert loss.masked_mean(data["values"], data["valid"]).item() == 0
+
+
+def test_log_prob_of_extreme_logits():
+    """Mutation: the logarithm of the softmax in place of log_softmax (-inf)."""
+    logits, actions = torch.tensor([[0.0, 1000.0], [1000.0, 0.0]]), torch.tensor([0, 0])
+    assert loss.log_prob(logits, actions).tolist() == [-1000.0, 0.0]
