@@ -130,7 +130,7 @@ class Actor:
         self._row = Inputs(**{name: state["row"][name].clone() for name in Inputs._fields})
         core_state = state["core_state"]
         self._core_state = tuple(core_state[str(i)].to(self.device) for i in range(len(core_state)))
-        self._ended = np.array(state["ended"], bool)
+        self._ended = np.asarray(state["ended"]).copy()
         return True
 
 

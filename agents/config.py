@@ -32,9 +32,9 @@ class Config:
 
     seed: int = 0
     """Decides weights, environments and actions."""
-    total_steps: int = 2_000_000
+    total_steps: int = 1_500_000
     """Env steps to train for."""
-    num_envs: int = 128
+    num_envs: int = 32
     """Environments stepped together (B)."""
     unroll_length: int = 0
     """Steps per unroll (T), the reach of the gradient. 0: one whole episode and the step that resets it
@@ -44,11 +44,11 @@ class Config:
     """Worth of the next step's reward (gamma)."""
     reward_scale: float = 1.0
     """Every reward is multiplied by it before learning. Nothing is clipped."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Step size, in the first half of the run."""
     learning_rate_final: float = 0.0
     """Step size at the end: linear from the middle of the run."""
-    exploration_cost: float = 1e-2
+    exploration_cost: float = 1e-3
     """Weight of KL(uniform || policy) at the start: no action's probability dies."""
     exploration_cost_final: float = 0.0
     """Weight of KL(uniform || policy) at the end: linear from the middle of the run."""

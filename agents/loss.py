@@ -35,8 +35,7 @@ def policy_gradient_loss(logits: Tensor, actions: Tensor, pg_advantages: Tensor,
         pg_advantages: [T, B] V-trace advantages.
         valid: [T, B] bool real transitions.
     """
-    log_probs = log_prob(blank(logits, valid), actions)
-    return -masked_mean(log_probs * blank(pg_advantages.detach(), valid), valid)
+    return -masked_mean(log_prob(blank(logits, valid), actions) * pg_advantages.detach(), valid)
 
 
 def baseline_loss(values: Tensor, vs: Tensor, valid: Tensor) -> Tensor:

@@ -155,10 +155,7 @@ class Network(nn.Module):
         encoded = functional.relu(self.embed(self.encoder(inputs.observations)))
         prev_actions = functional.one_hot(inputs.prev_actions, self.num_actions).to(encoded.dtype)
         past = torch.cat([prev_actions, inputs.prev_rewards.unsqueeze(-1)], -1)  # [R, B, A + 1]
-        if self.core.state_shapes:
-            past = past * ~inputs.resets.unsqueeze(-1)
-        else:
-            past = torch.zeros_like(past)
+        past = past * (~inputs.resets.unsqueeze(-1) if self.core.state_shapes else 0.0)
         return torch.cat([encoded, past], -1)
 
     def forward(self, inputs: Inputs, core_state: State) -> NetworkOutput:

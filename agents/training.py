@@ -200,10 +200,10 @@ class Training:
             return {}, {}
         forget = gates["forget"]  # [T+1, B, H]
         scales = time_scale(forget.mean((0, 1))).log10()  # [H]
-        scalars = {"core/forget_gate_mean": forget.mean().item()}
-        scalars["core/time_scale_median_steps"] = 10 ** scales.median().item()
-        scalars["core/time_scale_longest_steps"] = 10 ** scales.max().item()
-        histograms = {"core/forget_gate": forget.mean((0, 1)), "core/time_scale_log10_steps": scales}
+        scalars = {"memory/forget_gate_mean": forget.mean().item()}
+        scalars["memory/time_scale_median_steps"] = 10 ** scales.median().item()
+        scalars["memory/time_scale_longest_steps"] = 10 ** scales.max().item()
+        histograms = {"memory/forget_gate": forget.mean((0, 1)), "memory/time_scale_log10_steps": scales}
         return scalars, {name: values.cpu().numpy() for name, values in histograms.items()}
 
     def _save(self) -> None:
@@ -253,9 +253,12 @@ def make_unique(parent: Path, name: str) -> Path:
 
 def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
     """The mean of each metric over updates; the one place that waits for the device."""
-    names = list(updates[0])
-    rows = [torch.stack([torch.as_tensor(u[name]).float().cpu() for u in updates]).mean() for name in names]
-    return dict(zip(names, torch.stack(rows).tolist(), strict=True))
+    on_device = [name for name, value in updates[0].items() if isinstance(value, Tensor)]
+    rows = torch.stack([torch.stack([update[name] for name in on_device]) for update in updates])  # [U, M]
+    means = dict(zip(on_device, rows.mean(0).tolist(), strict=True))
+    for name in updates[0].keys() - means.keys():
+        means[name] = sum(update[name] for update in updates) / len(updates)
+    return means
 
 
 def episode_metrics(episodes: Episodes) -> dict[str, float]:

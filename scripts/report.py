@@ -116,7 +116,8 @@ def write_csv(runs: list[Run], path: Path) -> None:
 
 def make_table(runs: list[Run], card: TaskCard | None) -> str:
     """One row for each core, in Markdown."""
-    lines = ["| core | success, mean of seeds | 95 % interval | each seed | env steps |", "|---|---|---|---|---|"]
+    lines = ["| core | success, mean of seeds | 95 % interval | each seed | env steps |"]
+    lines.append("|---|---|---|---|---|")
     for core, group in by_core(runs).items():
         values = successes(group)
         low, high = bootstrap_interval(values)

@@ -1,4 +1,4 @@
-"""Gymnasium's environments behind our contract: what the conformance tests in test_engine.py do not reach."""
+"""Gymnasium's environments behind our contract: what test_contract.py does not reach."""
 
 import gymnasium
 import numpy as np

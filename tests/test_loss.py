@@ -119,9 +119,10 @@ def test_masked_rows_may_hold_anything(name, value, data):
     of what was not selected is 0 times NaN).
     """
     clean = {key: x.clone() for key, x in data.items()}
-    for key, x in data.items():
+    for x in data.values():
         if x.is_floating_point():
             x[~data["valid"]] = value
+    assert loss.masked_mean(data["vs"], data["valid"]) == loss.masked_mean(clean["vs"], clean["valid"])
     results = []
     for case in (clean, data):
         by = case[TERMS[name][0]].requires_grad_()

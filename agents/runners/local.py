@@ -20,11 +20,13 @@ class LocalRunner:
     ):
         """Builds the actor on a copy of the network; arguments as of `Actor`."""
         self.actor = Actor(envs, copy.deepcopy(network), seed=seed, reward_scale=reward_scale)
-        self._buffers = self.actor.allocate(unroll_length)
+        # Two, in turn: the copy of one to a GPU may still be under way when the next unroll begins.
+        self._buffers = [self.actor.allocate(unroll_length) for _ in range(2)]
 
     def next(self) -> Trajectory:
-        """The next unroll, in buffers that the call after it overwrites."""
-        return self.actor.unroll(self._buffers)
+        """The next unroll, in buffers that the call after the next overwrites."""
+        self._buffers.reverse()
+        return self.actor.unroll(self._buffers[0])
 
     @torch.no_grad()
     def publish(self, weights: dict[str, Tensor], version: int) -> None:
