@@ -4,6 +4,7 @@ Every curve's x axis is env steps. The README explains each curve in one line.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -105,29 +107,29 @@ def drop_points_after(path: Path, env_steps: int) -> None:
     path.write_text("".join(kept))
 
 
+def say(line: str) -> None:
+    """Prints a line; where nobody reads any more (`| head`), the run goes on unheard."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Display:
-    """Progress on the console: a live line in a terminal, plain lines elsewhere."""
+    """Progress on the console: a live bar and a line of figures in a terminal, plain lines elsewhere."""
 
     def __init__(self, total_steps: int, start_steps: int):
-        self.console = Console(stderr=False, highlight=False)
         self._total, self._start_steps = total_steps, start_steps
         self._started = time.perf_counter()
         self._last_line = self._started - PLAIN_LINE_EVERY_S
-        self._status = ""
-        self._progress: Progress | None = None
-        if self.console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                StatusColumn(),
-                console=self.console,
-            )
-            self._task = self._progress.add_task("training", total=total_steps, status="")
-            self._progress.start()
-
-    def say(self, text: str) -> None:
-        """A line that stays, above the live one."""
-        self.console.print(text, soft_wrap=True)
+        self._figures = ""
+        self._live: Live | None = None
+        console = Console(highlight=False)
+        if console.is_terminal:
+            self._bar = Progress(BarColumn(bar_width=24), TextColumn("{task.description}"), console=console)
+            self._task = self._bar.add_task("", total=total_steps)
+            self._live = Live(self._bar, console=console, refresh_per_second=4)
+            self._live.start()
 
     def update(self, env_steps: int, scalars: dict[str, float] | None = None) -> None:
         """Shows how far the run is.
@@ -138,46 +140,35 @@ class Display:
         """
         now = time.perf_counter()
         if scalars is not None:
-            self._status = describe(scalars)
-        line = self._line(env_steps, now)
-        if self._progress is not None:
-            self._progress.update(self._task, completed=min(env_steps, self._total), status=line)
-        elif (
-            scalars is not None and now - self._last_line >= PLAIN_LINE_EVERY_S
-        ) or env_steps >= self._total:
+            self._figures = describe(scalars)
+        if self._live is not None:
+            self._bar.update(self._task, completed=env_steps, description=self._progress(env_steps, now))
+            if scalars is not None:
+                self._live.update(Group(self._bar, Text(self._figures)))
+        elif env_steps >= self._total or (scalars and now - self._last_line >= PLAIN_LINE_EVERY_S):
             self._last_line = now
-            print(line, flush=True)
+            say(f"{self._progress(env_steps, now)}  {self._figures}")
 
-    def _line(self, env_steps: int, now: float) -> str:
+    def _progress(self, env_steps: int, now: float) -> str:
         done = max(env_steps - self._start_steps, 1)
         left_s = (now - self._started) / done * max(self._total - env_steps, 0)
         percent = min(100, int(100 * env_steps / self._total))
-        head = f"{percent:3d} %  {short(env_steps)}/{short(self._total)} steps  left {clock(left_s)}"
-        return f"{head}  {self._status}"
+        return f"{percent:3d} %  {short(env_steps)}/{short(self._total)} steps  left {clock(left_s)}"
 
     def close(self) -> None:
         """Leaves the last state on the screen."""
-        if self._progress is not None:
-            self._progress.stop()
-        sys.stdout.flush()
-
-
-class StatusColumn(ProgressColumn):
-    """The line of status beside the bar, cut to the terminal's width."""
-
-    def render(self, task: Task) -> Text:
-        """The status of the task."""
-        return Text(task.fields["status"], no_wrap=True, overflow="ellipsis")
+        if self._live is not None:
+            self._live.stop()
 
 
 def describe(scalars: dict[str, float]) -> str:
-    """Speed, success, return and where the time goes, in one line."""
+    """Speed, success, return and where the time goes, in one line of at most 80 characters."""
     parts = [f"{short(scalars['speed/env_steps_per_s'])} steps/s"]
     for name in ("success", "return"):
         value = scalars.get(f"episode/{name}", float("nan"))
-        parts.append(f"{name} {value:.3f}" if np.isfinite(value) else f"{name} -")
+        parts.append(f"{name} {value:.2f}" if np.isfinite(value) else f"{name} -")
     shares = {name.removeprefix("speed/share_"): value for name, value in scalars.items() if "share_" in name}
-    parts.append("time: " + ", ".join(f"{name} {100 * value:.0f} %" for name, value in shares.items()))
+    parts.append(" ".join(f"{name} {100 * value:.0f}%" for name, value in shares.items()))
     return "  ".join(parts)
 
 

@@ -112,10 +112,6 @@ class Network(nn.Module):
     at the first row of an episode both are all zeros, so that nothing leaks over the episode's end. A core
     without state always sees zeros there: an action repeated step by step is a memory of its own, and a
     control must have none.
-
-    The heads see the core's output and, beside it, the encoded observation: what the choice owes to the
-    present needs no way through the memory, which may be slow by design. (Without it, agents in a T-maze
-    carry the habit of the corridor into the junction.)
     """
 
     def __init__(
@@ -138,10 +134,11 @@ class Network(nn.Module):
         self.encoder = make_encoder(observation_space)
         self.embed = nn.Linear(self.encoder.output_size, encoder_size)
         self.core = core_of(encoder_size + num_actions + 1)
-        self.policy = nn.Linear(self.core.output_size + encoder_size, num_actions)
-        self.value = nn.Linear(self.core.output_size + encoder_size, 1)
+        self.policy = nn.Linear(self.core.output_size, num_actions)
+        self.value = nn.Linear(self.core.output_size, 1)
         # A near-uniform first policy explores; a value of zero bootstraps nothing that isn't there.
-        nn.init.orthogonal_(self.policy.weight, 0.01)
+        with torch.no_grad():
+            self.policy.weight *= 0.01
         nn.init.zeros_(self.policy.bias)
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
@@ -151,7 +148,7 @@ class Network(nn.Module):
         return self.core.initial_state(batch_size)
 
     def core_inputs(self, inputs: Inputs) -> Tensor:
-        """What the core sees: the encoded observation, then the rest: [R, B, encoder_size + A + 1]."""
+        """Encoded observation, previous action and previous reward: [R, B, encoder_size + A + 1]."""
         encoded = functional.relu(self.embed(self.encoder(inputs.observations)))
         prev_actions = functional.one_hot(inputs.prev_actions, self.num_actions).to(encoded.dtype)
         past = torch.cat([prev_actions, inputs.prev_rewards.unsqueeze(-1)], -1)  # [R, B, A + 1]
@@ -160,9 +157,7 @@ class Network(nn.Module):
 
     def forward(self, inputs: Inputs, core_state: State) -> NetworkOutput:
         """Runs R rows from a core state; rows marked as resets start from the initial state."""
-        core_inputs = self.core_inputs(inputs)
-        output, core_state = self.core(core_inputs, core_state, inputs.resets)
-        output = torch.cat([output, core_inputs[..., : self.embed.out_features]], -1)
+        output, core_state = self.core(self.core_inputs(inputs), core_state, inputs.resets)
         return NetworkOutput(self.policy(output), self.value(output).squeeze(-1), core_state)
 
 

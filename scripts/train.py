@@ -17,6 +17,7 @@ import tyro
 from agents.command_line import parse, usage_errors
 from agents.config import PRESETS, Config, check, flag
 from agents.evaluation import evaluate, read_config
+from agents.metrics import say
 from agents.training import Training
 
 NUM_EVALUATION_EPISODES = 1000
@@ -44,16 +45,16 @@ def main(words: Sequence[str]) -> int:
         else:
             notes = training.restore(resume)
     for line in notes + training.plan():
-        print(line, flush=True)
-    print(f"curves    tensorboard --logdir {config.log_dir}", flush=True)
+        say(line)
+    say(f"curves    tensorboard --logdir {config.log_dir}")
 
     if not training.run():
         assert training.stopped_by is not None
         steps = training.learner.env_steps
-        print(
+        say(
             f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with"
         )
-        print(f"  python -m scripts.train --resume {training.folder}")
+        say(f"  python -m scripts.train --resume {training.folder}")
         return 130 if training.stopped_by == signal.SIGINT else 143
     evaluation = evaluate(
         config,
@@ -63,8 +64,8 @@ def main(words: Sequence[str]) -> int:
         env_steps=training.learner.env_steps,
     )
     evaluation.save(training.folder / "evaluation.json")
-    print(evaluation.table(config, training.card))
-    print(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000")
+    say(evaluation.table(config, training.card))
+    say(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000")
     return 0
 
 
