@@ -28,12 +28,14 @@ from agents.learner import Learner
 from agents.metrics import CurveWriter, Display, Stopwatch
 from agents.network import make_network
 from agents.runners.local import LocalRunner
-from agents.trajectory import Episodes, Trajectory
+from agents.trajectory import Episodes, Inputs
 from cores.gates import time_scale
 from envs import task_card
 
-NUM_DIAGNOSED_ENVS = 16
-"""Environments whose gates are recorded for a point of the curves: the gates are alike in all of them."""
+NUM_DIAGNOSED_ENVS = 8
+"""Environments whose gates are recorded: the gates are much alike in all of them."""
+GATES_EVERY_POINTS = 4
+"""Points of the curves for each record of the gates, which costs an unroll step by step."""
 
 
 class Training:
@@ -61,6 +63,7 @@ class Training:
             seed=stream_seed(config.seed, "actions"),
             reward_scale=config.reward_scale,
         )
+        self.log_every = config.log_every_steps or max(config.total_steps // 200, 1)
         self.stopwatch = Stopwatch()
         self.folder = Path()
         self.stopped_by: signal.Signals | None = None
@@ -147,16 +150,15 @@ class Training:
         """
         learner, config = self.learner, self.config
         display = Display(config.total_steps, learner.env_steps)
-        log_every = config.log_every_steps or max(config.total_steps // 200, 1)
         saved_at = time.monotonic()
         self.stopwatch.lap()
         try:
             with self._signals():
                 while learner.env_steps < config.total_steps and self.stopped_by is None:
-                    points_before = learner.env_steps // log_every
+                    points_before = learner.env_steps // self.log_every
                     self.step()
                     scalars = None
-                    if learner.env_steps // log_every > points_before:
+                    if learner.env_steps // self.log_every > points_before:
                         scalars = self._write_point()
                         if time.monotonic() - saved_at >= config.checkpoint_every_s:
                             self._save()
@@ -175,7 +177,7 @@ class Training:
         """One point of every curve, over what happened since the last one."""
         with self.stopwatch("logging"):
             scalars = mean_metrics(self._updates) | episode_metrics(Episodes.concatenate(self._episodes))
-            gate_scalars, histograms = self._gates(self._trajectory)
+            gate_scalars, histograms = self._gates()
         elapsed, shares = self.stopwatch.lap()
         # Acting holds the environments' time; shown apart, since it is what the user's task costs.
         envs = (self.runner.actor.env_s - self._env_s_at_point) / elapsed
@@ -190,10 +192,12 @@ class Training:
         return scalars
 
     @torch.no_grad()
-    def _gates(self, trajectory: Trajectory) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """How far the gates of the core stand open along an unroll; nothing for a core without gates."""
-        envs = slice(NUM_DIAGNOSED_ENVS)
-        inputs = type(trajectory.inputs)(*(field[:, envs] for field in trajectory.inputs)).to(self.device)
+    def _gates(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """How far the gates of the core stand open along the last unroll; nothing at most points."""
+        if self.learner.env_steps // self.log_every % GATES_EVERY_POINTS:
+            return {}, {}
+        trajectory, envs = self._trajectory, slice(NUM_DIAGNOSED_ENVS)
+        inputs = Inputs(*(field[:, envs] for field in trajectory.inputs)).to(self.device)
         state = tuple(tensor[envs] for tensor in trajectory.core_state)
         gates = self.network.core.unroll_gates(self.network.core_inputs(inputs), state, inputs.resets)
         if "forget" not in gates:

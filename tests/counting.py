@@ -35,7 +35,11 @@ class CountingEnv(VectorEnv):
         self.single_action_space = Discrete(num_actions)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         B = self.num_envs
-        self.episode, self.step_of, self.ended = np.zeros(B, np.int64), np.zeros(B, np.int64), np.ones(B, bool)
+        self.episode, self.step_of, self.ended = (
+            np.zeros(B, np.int64),
+            np.zeros(B, np.int64),
+            np.ones(B, bool),
+        )
         self.total = np.zeros(B)
         self.buffers = np.zeros((B, 3), np.float32), np.zeros(B), np.zeros(B, bool), np.zeros(B, bool)
         self.rows, self.steps = [[] for _ in range(B)], [[] for _ in range(B)]

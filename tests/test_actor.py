@@ -1,6 +1,7 @@
 """The hand-over between environment, network and unrolls, proven by environments and cores that count."""
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_transitions(history):
 def test_row_t_is_row_0_of_the_next_unroll(history):
     """Mutation: the row before it handed on."""
     unrolls, _, _ = history
-    for unroll, following in zip(unrolls, unrolls[1:], strict=False):
+    for unroll, following in itertools.pairwise(unrolls):
         for last, first in zip(unroll.inputs.rows(T, T + 1), following.inputs.rows(0, 1), strict=True):
             assert torch.equal(last, first)
 
@@ -186,6 +187,7 @@ def test_the_seed_decides_the_actions_and_nothing_else_does():
 
 
 def assert_same_unroll(one, other):
+    """Compares all that an unroll holds, bit for bit."""
     for field, twin in zip((*one.inputs, *one.core_state), (*other.inputs, *other.core_state), strict=True):
         assert torch.equal(field, twin)
     for name in ("actions", "behaviour_logits", "rewards", "terminated", "valid"):
@@ -196,6 +198,7 @@ def assert_same_unroll(one, other):
 
 
 def native_actor(core, seed=7):
+    """An actor in short T-mazes whose policy is far from uniform."""
     config = Config(
         env="tmaze", env_opt=("length=2",), core=core, hidden_size=H, encoder_size=7, num_envs=B, seed=seed
     )

@@ -1,4 +1,4 @@
-"""The terms of the loss against NumPy, one row at a time, and their gradients against what is known of them."""
+"""The terms of the loss and their gradients, against NumPy one row at a time."""
 
 import math
 
@@ -40,6 +40,7 @@ TERMS = {
 
 
 def term(name, data):
+    """The term as the agent computes it."""
     return getattr(loss, name)(*(data[argument] for argument in TERMS[name]))
 
 
@@ -68,7 +69,7 @@ def literal(name, data):
 
 @pytest.mark.parametrize("name", TERMS)
 def test_value(name, data):
-    """Mutations: any sign; a sum in place of the mean; the mean over all rows; the half of the baseline's loss."""
+    """Mutations: any sign; a sum in place of the mean; the mean over all rows; the baseline's half."""
     np.testing.assert_allclose(term(name, data).item(), literal(name, data), rtol=1e-12)
 
 

@@ -29,8 +29,9 @@ def random_inputs(space, seed=0, rows=T):
 
 
 def new_network(core="lstm", space=VECTOR, seed=0):
+    """A network whose heads do not start near zero: a test would see nothing through them."""
     network = make_network(Config(core=core, hidden_size=H, encoder_size=E, seed=seed), space, A)
-    with torch.no_grad():  # the heads start near zero: a test would see nothing through them
+    with torch.no_grad():
         network.policy.weight.normal_(generator=torch.Generator().manual_seed(1))
         network.value.weight.normal_(generator=torch.Generator().manual_seed(2))
     return network
@@ -142,19 +143,20 @@ def test_what_the_core_sees():
 
 
 def test_what_the_heads_see():
-    """The core's output, and beside it the encoded observation but not the past action or reward.
+    """The core's output alone; what comes out is the policy, the values and the core's state.
 
-    Mutations: the heads without the observation; the whole of the core's input given to them.
+    Mutation: both heads with the weights of one.
     """
     network, inputs = new_network(), random_inputs(VECTOR)
     output = network(inputs, network.initial_state(B))
-    core_inputs = network.core_inputs(inputs)
-    hidden, state = network.core(core_inputs, network.initial_state(B), inputs.resets)
-    features = torch.cat([hidden, core_inputs[..., :E]], -1)
-    assert network.policy.in_features == network.value.in_features == H + E
-    logits, values = network.policy(features), network.value(features)[..., 0]
-    torch.testing.assert_close(output.logits, logits, rtol=0, atol=0)
-    torch.testing.assert_close(output.values, values, rtol=0, atol=0)
+    hidden, state = network.core(network.core_inputs(inputs), network.initial_state(B), inputs.resets)
+    assert network.policy.in_features == network.value.in_features == H
+    for t in range(T):
+        for b in range(B):
+            logits = network.policy.weight @ hidden[t, b] + network.policy.bias
+            value = network.value.weight[0] @ hidden[t, b] + network.value.bias[0]
+            torch.testing.assert_close(output.logits[t, b], logits)
+            torch.testing.assert_close(output.values[t, b], value)
     torch.testing.assert_close(output.core_state, state, rtol=0, atol=0)
     assert output.logits.shape == (T, B, A)
     assert output.values.shape == (T, B)
@@ -182,7 +184,7 @@ def test_only_a_core_with_memory_depends_on_the_past(core):
 
 @pytest.mark.parametrize("core", CORES)
 def test_nothing_passes_a_reset(core):
-    """At the first row of an episode the past is without effect on the outputs and gets no gradient from them.
+    """At the first row of an episode the past is without effect, and it gets no gradient from there on.
 
     Mutations: resets not handed to the core; the previous action or reward kept.
     """
@@ -192,14 +194,17 @@ def test_nothing_passes_a_reset(core):
     inputs.resets[3] = other.resets[3] = True
     inputs.observations[3:], other.prev_actions[4:] = other.observations[3:], inputs.prev_actions[4:]
     other.prev_rewards[4:] = inputs.prev_rewards[4:]
-    state = tuple(torch.randn_like(x) for x in network.initial_state(B))
+    generator = torch.Generator().manual_seed(3)
+    state = tuple(torch.randn(x.shape, generator=generator) for x in network.initial_state(B))
+    state = tuple(x.requires_grad_() for x in state)
     mine, theirs = network(inputs, state), network(other, network.initial_state(B))
     torch.testing.assert_close(mine.logits[3:], theirs.logits[3:], rtol=0, atol=0)
     torch.testing.assert_close(mine.values[3:], theirs.values[3:], rtol=0, atol=0)
     if core != "memoryless":
         assert not torch.isclose(mine.logits[2], theirs.logits[2]).all()
-
-
+        by_state = torch.autograd.grad(mine.values[3:].sum(), state, retain_graph=True, allow_unused=True)
+        assert all(gradient is None or not gradient.any() for gradient in by_state)
+        assert torch.autograd.grad(mine.values[2].sum(), state)[0].all()
 def test_rows_and_environments_do_not_mix():
     """An unroll of all environments gives what each gives by itself, row for row.
 

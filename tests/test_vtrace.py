@@ -25,10 +25,12 @@ def random_case(generator, T=T, B=B):
 
 
 def call(case, **clips):
+    """Runs the agent's V-trace on arrays."""
     return [x.numpy() for x in vtrace(*map(torch.from_numpy, case), **clips)]
 
 
 def assert_literal(case, **clips):
+    """Compares with the double sum."""
     for ours, literal in zip(call(case, **clips), literal_vtrace(*case, **clips), strict=True):
         np.testing.assert_allclose(ours, literal, rtol=1e-10, atol=1e-10)
 
@@ -56,7 +58,7 @@ def test_each_clip_by_itself(name):
     generator = np.random.default_rng(1)
     for _ in range(20):
         case = random_case(generator)
-        case[0][:2] = generator.normal(0, 0.3, (2, B)) + [1.0, -1.0, 1.0]  # both sides of a clip at 1
+        case[0][:2] = generator.normal([1.0, -1.0, 1.0], 0.3, (2, B))  # both sides of a clip at 1
         case[1][:2] = 0.9
         clips = {**UNCLIPPED, name: 0.7 if name == "lambda_" else 1.0}
         assert_literal(case, **clips)
