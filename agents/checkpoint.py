@@ -123,15 +123,7 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
         return join_state(tensors, json.loads(path.read_text()))
     except CheckpointError:
         raise
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        SafetensorError,
-        RecursionError,
-    ) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RecursionError) as error:
         raise CheckpointError(f"{path}: unreadable ({type(error).__name__}: {error})") from None
 
 

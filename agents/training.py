@@ -168,10 +168,14 @@ class Training:
                     display.update(learner.env_steps, self._write_point())
                 self._save()
         finally:
-            self._curves.close()
-            self.runner.close()
             display.close()
+            self.close()
         return self.stopped_by is None
+
+    def close(self) -> None:
+        """Closes the curves and the environments; `run` does so by itself."""
+        self._curves.close()
+        self.runner.close()
 
     def _write_point(self) -> dict[str, float]:
         """One point of every curve, over what happened since the last one."""
