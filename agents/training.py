@@ -264,8 +264,9 @@ def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
     on_device = [name for name, value in updates[0].items() if isinstance(value, Tensor)]
     rows = torch.stack([torch.stack([update[name] for name in on_device]) for update in updates])  # [U, M]
     means = dict(zip(on_device, rows.mean(0).tolist(), strict=True))
-    for name in updates[0].keys() - means.keys():
-        means[name] = sum(update[name] for update in updates) / len(updates)
+    for name in updates[0]:
+        if name not in means:
+            means[name] = sum(update[name] for update in updates) / len(updates)
     return means
 
 

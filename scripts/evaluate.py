@@ -14,6 +14,7 @@ import tyro
 from agents.command_line import parse, usage_errors
 from agents.config import resolve_device
 from agents.evaluation import evaluate, load_run
+from agents.metrics import say
 from envs import task_card
 
 
@@ -40,12 +41,12 @@ def main(words: Sequence[str]) -> int:
         device = resolve_device(arguments.device)
         config, network, env_steps, refused = load_run(arguments.run)
     for line in refused:
-        print(f"skipped a damaged checkpoint: {line}")
-    print(f"weights after {env_steps:,} env steps of {arguments.run}")
+        say(f"skipped a damaged checkpoint: {line}")
+    say(f"weights after {env_steps:,} env steps of {arguments.run}")
     evaluation = evaluate(
         config, network.to(device), num_episodes=arguments.episodes, seed=arguments.seed, env_steps=env_steps
     )
-    print(evaluation.table(config, task_card(config.env, **config.env_options)))
+    say(evaluation.table(config, task_card(config.env, **config.env_options)))
     return 0
 
 
