@@ -10,7 +10,7 @@ from torch.nn.functional import linear
 
 from cores.core import RecurrentCore, State, require_size
 from cores.gates import CHUNK, HELPS, SPREAD, STARTS, cumax
-from cores.kernels import Weights, fusable, gated_lstm_cell, unroll
+from cores.kernels import Weights, fusable, fused_unroll, gated_lstm_cell
 
 GATE_GAIN = 0.5
 """Weights of the gates at the start, relative to the candidate's. Where weights move the gates further than
@@ -173,8 +173,9 @@ class GatedLSTM(RecurrentCore):
         if not self._redefined and fusable(inputs, *state, *weights):
             cell = gated_lstm_cell(self.start == "cumax", self.help, self.chunk)
             if cell is not None:
-                out, *last = unroll(cell, inputs, *state, reset, weights)
-                return out, tuple(last)
+                h, c = state
+                out, h, c = fused_unroll(cell, inputs, h, c, reset, weights)
+                return out, (h, c)
         return super().forward(inputs, state, reset)
 
     def gates(self, projected: torch.Tensor, state: State) -> dict[str, torch.Tensor]:

@@ -8,9 +8,9 @@ from functools import cache
 
 import torch
 
-from cores.kernels.unroll import Cell, Weights, unroll
+from cores.kernels.unroll import Cell, Weights, fused_unroll
 
-__all__ = ["Cell", "Weights", "fusable", "gated_lstm_cell", "unroll"]
+__all__ = ["Cell", "Weights", "fusable", "fused_unroll", "gated_lstm_cell"]
 
 HELPS = ("none", "refine", "master")
 """In the order of the codes in `cores.kernels.gated_lstm`."""
@@ -27,9 +27,11 @@ def fusable(*tensors: torch.Tensor) -> bool:
         done with the operations than to compute them: no autocast, no torch.compile, no torch.func.
     """
     dtype = tensors[0].dtype
+    for tensor in tensors:  # a loop and not all(...): an actor comes by here at every step
+        if tensor.dtype != dtype or not tensor.is_cpu:
+            return False
     return (
-        (dtype == torch.float32 or dtype == torch.float64)
-        and all(tensor.dtype == dtype and tensor.device.type == "cpu" for tensor in tensors)
+        dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()

@@ -1,4 +1,4 @@
-"""Compiling pointwise functions with numba, so that a second process starts warm and never runs an old version.
+"""Compiling pointwise functions with numba: a second process starts warm, and never runs an old version.
 
 Source: none. numba's own cache looks only at the file that holds the compiled function: after an edit in an
 imported one it silently runs the old code. Here the cache folder carries a hash of every source in reach.
@@ -21,7 +21,7 @@ KEPT_FOLDERS = 4
 """Caches kept beside the current one: enough to go back and forth between two branches."""
 
 # Multiply-adds in one rounding, but no promise that NaN never comes: a NaN must stay visible.
-FAST: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+FAST: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def source_hash(folder: Path) -> str:

@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 
 from cores.kernels.activations import (
-    ONE,
-    TWO,
-    ZERO,
     cumax_backward,
     cumulate,
     sigmoid_backward,
@@ -23,6 +20,7 @@ from cores.kernels.activations import (
     tanh_row,
 )
 from cores.kernels.compiled import compiled, part
+from cores.kernels.rows import ONE, TWO, ZERO, complement, copy_row, fill_zero, negate, product, subtract
 
 NONE, REFINE, MASTER = 0, 1, 2
 
@@ -31,15 +29,17 @@ NONE, REFINE, MASTER = 0, 1, 2
 def forward(
     t: int, gates: Any, cells: Any, entered: Any, out: Any, reset: Any, cumax: bool, help: int, chunk: int
 ) -> None:
-    """Takes step t of every environment, and resets those that begin an episode at t + 1.
+    """Takes step t of every environment, with its resets.
+
+    c is reset on the way in. h was needed before, in the product, so that the step before has reset it.
 
     Args:
         t: the step, in [0, T).
         gates: [T, B, G]: row t holds pre-activations, and is left with activations (of cumax: the softmax).
-        cells: [T + 1, B, H]: row t is c before the step; row t + 1 becomes c after it.
-        entered: [T, B, H]: row t + 1, if there is one, becomes h after the step.
+        cells: [T + 1, B, H]: row t is c before the step, and is reset; row t + 1 becomes c after it.
+        entered: [T, B, H]: row t + 1, if there is one, becomes h after the step, reset for step t + 1.
         out: [T, B, H]: row t becomes h after the step.
-        reset: [T, B] bool: where row t + 1 is set, c and h enter step t + 1 as zeros.
+        reset: [T, B] bool: where row t is set, c and h enter step t as zeros.
         cumax: the forget gate is cumax(P_f), and not sigma(P_f).
         help: NONE, REFINE or MASTER.
         chunk: C, units that share one entry of a master gate.
@@ -47,14 +47,15 @@ def forward(
     T, B, H = out.shape
     work = np.empty((5, H), gates.dtype)
     for b in range(B):
-        row, c_new, h = gates[t, b], cells[t + 1, b], out[t, b]
+        row, c, c_new, h = gates[t, b], cells[t, b], cells[t + 1, b], out[t, b]
+        if reset[t, b]:
+            fill_zero(c)
         activate(row, H, cumax, help)
         effective_gates(row, H, cumax, help, chunk, work)
-        new_cell(work[1], work[2], row[3 * H : 4 * H], cells[t, b], c_new)
+        new_cell(work[1], work[2], row[3 * H : 4 * H], c, c_new)
         new_output(row[2 * H : 3 * H], c_new, h)
         if t + 1 < T:
             if reset[t + 1, b]:
-                fill_zero(c_new)
                 fill_zero(entered[t + 1, b])
             else:
                 copy_row(h, entered[t + 1, b])
@@ -172,14 +173,14 @@ def help_backward(row: Any, H: int, help: int, chunk: int, work: Any, d_row: Any
 
 @part
 def new_cell(forget: Any, write: Any, u: Any, c: Any, c_new: Any) -> None:
-    """c_new = forget * c + write * u."""
+    """Writes forget * c + write * u."""
     for j in range(c_new.size):
         c_new[j] = forget[j] * c[j] + write[j] * u[j]
 
 
 @part
 def new_output(o: Any, c_new: Any, h: Any) -> None:
-    """h = o * tanh(c_new)."""
+    """Writes o * tanh(c_new)."""
     copy_row(c_new, h)
     tanh_row(h)
     product(h, o, h)
@@ -208,7 +209,7 @@ def d_candidate(write: Any, u: Any, d_c: Any, d: Any) -> None:
 
 @part
 def refine(f: Any, r: Any, g: Any) -> None:
-    """G = f^2 + 2 r (f - f^2), as `cores.gates.refine`."""
+    """Writes g = f^2 + 2 r (f - f^2), as `cores.gates.refine`."""
     for j in range(g.size):
         g[j] = f[j] * f[j] + TWO * r[j] * (f[j] - f[j] * f[j])
 
@@ -242,7 +243,7 @@ def spread(shares: Any, chunk: int, gate: Any) -> None:
 
 @part
 def mastered(master: Any, other: Any, gate: Any, effective: Any) -> None:
-    """f_hat = F - F I (1 - f), and with the masters exchanged i_hat, as `cores.gates.master`."""
+    """Writes f_hat = F - F I (1 - f), and with the masters exchanged i_hat, as `cores.gates.master`."""
     for j in range(effective.size):
         effective[j] = master[j] - master[j] * other[j] * (ONE - gate[j])
 
@@ -265,45 +266,3 @@ def scale_by_overlap(F: Any, I: Any, d: Any) -> None:  # noqa: E741
     """Turns the gradient by f_hat or i_hat into the one by f or i."""
     for j in range(d.size):
         d[j] *= F[j] * I[j]
-
-
-@part
-def product(a: Any, b: Any, result: Any) -> None:
-    """Multiplies two rows."""
-    for j in range(result.size):
-        result[j] = a[j] * b[j]
-
-
-@part
-def complement(gate: Any, result: Any) -> None:
-    """One minus a row."""
-    for j in range(result.size):
-        result[j] = ONE - gate[j]
-
-
-@part
-def subtract(row: Any, other: Any) -> None:
-    """Takes the other row off the first, in place."""
-    for j in range(row.size):
-        row[j] -= other[j]
-
-
-@part
-def negate(row: Any) -> None:
-    """Changes a row's sign."""
-    for j in range(row.size):
-        row[j] = -row[j]
-
-
-@part
-def copy_row(source: Any, target: Any) -> None:
-    """Copies a row."""
-    for j in range(target.size):
-        target[j] = source[j]
-
-
-@part
-def fill_zero(row: Any) -> None:
-    """Selects zero, whatever the row held."""
-    for j in range(row.size):
-        row[j] = ZERO

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch.autograd.function import once_differentiable
 
 
 class Cell(NamedTuple):
@@ -52,7 +51,7 @@ class Trace(NamedTuple):
     out: torch.Tensor
 
 
-def unroll(
+def fused_unroll(
     cell: Cell, inputs: torch.Tensor, h: torch.Tensor, c: torch.Tensor, reset: torch.Tensor, weights: Weights
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Reads T inputs per environment, as `RecurrentCore.forward`, with zeros as the initial state.
@@ -70,7 +69,25 @@ def unroll(
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, h, c, *weights)):
         return _Unroll.apply(cell, inputs, h, c, reset, *weights)
+    if len(inputs) == 1:
+        return _act(cell, inputs, h, c, reset, weights)
     return _results(_run(cell, inputs, h, c, reset, weights))
+
+
+def _act(
+    cell: Cell, inputs: torch.Tensor, h: torch.Tensor, c: torch.Tensor, reset: torch.Tensor, weights: Weights
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Takes one step without gradients: as `_run` and `_results`, with as few operations as there can be."""
+    B, H = h.shape
+    gates = torch.addmm(weights.bias, inputs[0], weights.ih.t())
+    gates.addmm_(h.masked_fill(reset[0].unsqueeze(1), 0.0), weights.hh.t())
+    cells, out = h.new_empty(2, B, H), h.new_empty(1, B, H)
+    cells[0] = c
+    after = out.numpy()
+    cell.forward(
+        0, gates.numpy()[None], cells.numpy(), after, after, reset.contiguous().numpy(), *cell.options
+    )
+    return out, out[0].clone(), cells[1]
 
 
 def _run(
@@ -80,9 +97,8 @@ def _run(
     (T, B, I), H = inputs.shape, h.shape[1]  # noqa: E741
     gates = torch.addmm(weights.bias, inputs.reshape(T * B, I), weights.ih.t()).view(T, B, -1)
     cells, entered, out = h.new_empty(T + 1, B, H), h.new_empty(T, B, H), h.new_empty(T, B, H)
-    first = reset[0].unsqueeze(1)  # [B, 1]
-    cells[0] = c.masked_fill(first, 0.0)
-    entered[0] = h.masked_fill(first, 0.0)
+    cells[0] = c
+    entered[0] = h.masked_fill(reset[0].unsqueeze(1), 0.0)
     transposed = weights.hh.t()
     arrays = [tensor.numpy() for tensor in (gates, cells, entered, out, reset.contiguous())]
     for t, (pre, before) in enumerate(zip(gates.unbind(0), entered.unbind(0), strict=True)):
@@ -115,8 +131,11 @@ class _Unroll(torch.autograd.Function):
         return _results(trace)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *d_results: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if torch.is_grad_enabled():  # torch's once_differentiable would let most of these pass, and be wrong
+            raise RuntimeError(
+                "a fused unroll has no second derivative: call RecurrentCore.forward(core, ...)"
+            )
         inputs, reset, weight_ih, weight_hh, gates, cells, entered = ctx.saved_tensors
         _, wants_inputs, wants_h, wants_c, _, wants_ih, wants_hh, wants_bias = ctx.needs_input_grad
         d_gates, d_h, d_c = _run_backward(ctx.cell, d_results, reset, weight_hh, gates, cells)
