@@ -65,8 +65,8 @@ def test_equals_the_reference(name, options, dtype):
     """Outputs, state and all gradients agree, with resets anywhere and no array contiguous.
 
     Mutations: ``write`` not the complement with refine; o and tanh(c) exchanged in d_output_gate; ``d_c``
-    not scaled by forget; row t + 1 of ``reset`` read as row t, forward or backward; ``reset.contiguous()``
-    left out; ``negate(d_I)`` left out; the sums of cumax_backward run from the left.
+    not scaled by forget; row t + 1 of ``reset`` read as row t, forward or backward; ``negate(d_I)`` left out;
+    the sums of cumax_backward run from the left.
     """
     core, call = build(name, options, dtype), arguments(dtype)
     expected = results(RecurrentCore.forward, core, *call)
@@ -107,11 +107,9 @@ def test_rows_longer_than_a_vector(name, options):
 @pytest.mark.parametrize(("name", "options"), PLACES)
 def test_gradients(name, options):
     """Mutations: the factor 2 of ``d_refined`` left out; ``d_other`` left out of ``d_master``."""
-    core, reset = (
-        build(name, options, sizes=(2, 3)),
-        torch.tensor([[False, True], [False, False], [True, False]]),
-    )
-    inputs, state, _ = arguments(shape=(3, 2), sizes=(2, 3))
+    core = build(name, options, sizes=(2, H))
+    reset = torch.tensor([[False, True], [False, False], [True, False]])
+    inputs, state, _ = arguments(shape=(3, 2), sizes=(2, H))
     parameters = dict(core.named_parameters())
 
     def unroll(inputs, h, c, *values):

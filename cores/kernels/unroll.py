@@ -83,7 +83,7 @@ def _act(
     gates.addmm_(h.masked_fill(reset[0].unsqueeze(1), 0.0), weights.hh.t())
     cells, out = h.new_empty(2, B, H), h.new_empty(1, B, H)
     cells[0] = c
-    after = out.numpy()
+    after = out.numpy()  # also stands for `entered`: there is no next step to enter
     cell.forward(
         0, gates.numpy()[None], cells.numpy(), after, after, reset.contiguous().numpy(), *cell.options
     )
