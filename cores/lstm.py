@@ -10,6 +10,7 @@ from torch.nn.functional import linear
 
 from cores.core import RecurrentCore, State, require_size
 from cores.gates import CHUNK, HELPS, SPREAD, STARTS, cumax
+from cores.kernels import Weights, fusable, fused_unroll, gated_lstm_cell
 
 GATE_GAIN = 0.5
 """Weights of the gates at the start, relative to the candidate's. Where weights move the gates further than
@@ -60,6 +61,14 @@ class GatedLSTM(RecurrentCore):
     Raises:
         ValueError: if a value is out of range, or an option is given where it would have no effect.
     """
+
+    _redefined = False
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        """Notices a subclass with a step, an input product or a start of its own: it must not be fused."""
+        super().__init_subclass__(**keywords)
+        parts = ("initial_state", "project", "step", "_activate")
+        cls._redefined = any(getattr(cls, name) is not getattr(GatedLSTM, name) for name in parts)
 
     def __init__(
         self,
@@ -141,6 +150,33 @@ class GatedLSTM(RecurrentCore):
         c = torch.lerp(u, c, forget) if write is None else torch.addcmul(forget * c, write, u)
         h = out * torch.tanh(c)
         return h, (h, c)
+
+    def forward(self, inputs: torch.Tensor, state: State, reset: torch.Tensor) -> tuple[torch.Tensor, State]:
+        """Reads T inputs per environment, fused where that is possible; `RecurrentCore.forward` defines it.
+
+        Args:
+            inputs: [T, B, I]: inputs.
+            state: (h, c), both [B, H]: the state before inputs[0].
+            reset: [T, B] bool: inputs[t, b] is the first of an episode.
+
+        Returns:
+            out [T, B, H] and (h, c) after inputs[T-1].
+
+        Raises:
+            ValueError: if a shape or a dtype is not as above.
+
+        Note:
+            Fused, it can be differentiated once; `RecurrentCore.forward(core, ...)` as often as one likes.
+        """
+        self.require_unroll(inputs, state, reset)
+        weights = Weights(self.weight_ih, self.weight_hh, self.bias)
+        if not self._redefined and fusable(inputs, *state, *weights):
+            cell = gated_lstm_cell(self.start == "cumax", self.help, self.chunk)
+            if cell is not None:
+                h, c = state
+                out, h, c = fused_unroll(cell, inputs, h, c, reset, weights)
+                return out, (h, c)
+        return super().forward(inputs, state, reset)
 
     def gates(self, projected: torch.Tensor, state: State) -> dict[str, torch.Tensor]:
         """Tells how far each gate stands open in the step that `step` would take.
