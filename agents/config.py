@@ -62,7 +62,7 @@ class Config:
     """Optimiser."""
     optimizer_epsilon: float = 1e-8
     """Epsilon of the optimiser."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = 0.1
     """The gradient's norm is clipped to it."""
     rho_bar: float = 1.0
     """V-trace: clip of the weights in the temporal differences."""

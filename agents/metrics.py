@@ -144,7 +144,8 @@ class Display:
         if self._live is not None:
             self._bar.update(self._task, completed=env_steps, description=self._progress(env_steps, now))
             if scalars is not None:
-                self._live.update(Group(self._bar, Text(self._figures)))
+                figures = Text(self._figures, no_wrap=True, overflow="ellipsis")
+                self._live.update(Group(self._bar, figures))
         elif env_steps >= self._total or (scalars and now - self._last_line >= PLAIN_LINE_EVERY_S):
             self._last_line = now
             say(f"{self._progress(env_steps, now)}  {self._figures}")
@@ -162,7 +163,7 @@ class Display:
 
 
 def describe(scalars: dict[str, float]) -> str:
-    """Speed, success, return and where the time goes, in one line of at most 80 characters."""
+    """Speed, success, return and where the time goes, in one line; what matters less comes last."""
     parts = [f"{short(scalars['speed/env_steps_per_s'])} steps/s"]
     for name in ("success", "return"):
         value = scalars.get(f"episode/{name}", float("nan"))

@@ -1,174 +1,401 @@
-"""The programs as their users meet them: one line for bad input, the right exit code, nothing lost."""
+"""The programs as their user meets them: what they print, where they exit, and what they leave behind."""
 
+import json
+import os
+import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from scripts import benchmark, evaluate, report
-from scripts import train as train_script
+from agents.training import Training
+from envs import ENVS
+from scripts import benchmark, evaluate, report, train
 
 ROOT = Path(__file__).parent.parent
-TINY = [
-    "--env",
-    "tmaze",
-    "--env-opt",
-    "length=2",
-    "--hidden-size",
-    "6",
-    "--num-envs",
-    "3",
-    "--total-steps",
-    "60",
-]
+TINY_WORDS = "--env-opt length=2 --total-steps 300 --num-envs 3 --hidden-size 6 --encoder-size 7 --device cpu"
+TINY = TINY_WORDS.split()
 
-BAD_WORDS = {
-    "unknown task": (["--env", "tmase"], "did you mean tmaze"),
-    "unknown Gymnasium id": (["--env", "CartPole-v9"], "CartPole-v1"),
-    "continuous actions": (["--env", "Pendulum-v1"], "Discrete"),
-    "unknown core": (["--core", "ur-lstn"], "ur-lstm"),
-    "a core that can't be imported": (["--core", "nowhere:Core"], "No module named 'nowhere'"),
-    "a core that is none": (["--core", "json:loads"], "RecurrentCore"),
-    "unknown flag": (["--hiden-size", "3"], "did you mean --hidden-size?"),
-    "unknown task option": (["--env-opt", "lenth=3"], "length"),
-    "unknown core option": (["--core", "chrono", "--core-opt", "tmax=3"], "t_max"),
-    "option without a value": (["--env-opt", "length"], "name=value"),
-    "a size of 0": (["--hidden-size", "0"], "--hidden-size must lie in 1"),
-    "no environments": (["--num-envs", "0"], "--num-envs must lie in 1"),
-    "a length of 0": (["--env-opt", "length=0"], "length must be at least 1"),
-    "a learning rate that is no number": (["--learning-rate", "nan"], "--learning-rate must lie in 0"),
-    "half a step": (["--total-steps", "1.5"], "no whole number"),
-    "unknown optimiser": (["--optimizer", "sgd"], "'adam', 'rmsprop'"),
-    "unknown device": (["--device", "tpu"], "cuda"),
-    "no such run": (["--resume", "nowhere"], "is no run folder"),
-}
+FIELDS = """num_envs unroll_length total_steps seed learning_rate discount lambda optimizer device core env
+env_opt core_opt hidden_size encoder_size checkpoint_every_s reward_scale"""
+VALUES = """0 -1 nan inf -inf 1e400 x 1.5 10 true -- - é 1k a=1 length=3 length=x length= =3 forget_bias=nan
+t_max=1e400 cpu: cpu:0 cpu:1 auto lstm chrono memoryless : a:b tmaze .."""
 
 
-def assert_one_line(error: str, program: str, part: str) -> None:
-    assert error.startswith(f"{program}: ")
-    assert error.count("\n") == 1
-    assert error.endswith("\n")
-    assert part in error
+def tree(folder):
+    """All that lies below a folder, with sizes."""
+    return sorted((str(path), path.stat().st_size) for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize(("words", "part"), BAD_WORDS.values(), ids=BAD_WORDS)
-def test_bad_words(tmp_path, capsys, monkeypatch, words, part):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        train_script.main(words)
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "train", part)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_written(tmp_path, capsys):
-    (tmp_path / "file").touch()
-    with pytest.raises(SystemExit) as exit_:
-        train_script.main([*TINY, "--log-dir", str(tmp_path / "file")])
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "train", "--log-dir")
-
-
-def test_help_shows_the_default(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        train_script.main(["--help"])
-    assert exit_.value.code == 0
-    text = capsys.readouterr().out
-    assert "--resume" in text
-    assert "(default: ur-lstm)" in text
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run that went to its end; nobody changes it."""
+    logs = tmp_path_factory.mktemp("finished")
+    assert train.main([*TINY, "--log-dir", str(logs)]) == 0
+    (folder,) = (logs / "tmaze" / "ur-lstm").iterdir()
+    return folder
 
 
 @pytest.fixture
-def run(tmp_path, capsys) -> Path:
-    """A finished run."""
-    assert train_script.main([*TINY, "--log-dir", str(tmp_path / "runs")]) == 0
-    out = capsys.readouterr().out
-    assert "success over 1,000 fresh episodes" in out
-    (config,) = (tmp_path / "runs").rglob("config.json")
-    return config.parent
+def run(finished, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(finished, tmp_path / "run")
 
 
-def test_evaluate(run, capsys):
-    assert evaluate.main([str(run), "--episodes", "100", "--seed", "5"]) == 0
-    out = capsys.readouterr().out
-    for part in ("100 fresh episodes", "ur-lstm (this agent)", "oracle", "best memoryless", "chance"):
-        assert part in out
-    assert evaluate.main([str(run), "--episodes", "100", "--seed", "5"]) == 0
-    assert capsys.readouterr().out == out
+def assert_one_line(main, words, code, folder, capsys, part=""):
+    """The program ends with this code, one line on standard error and nothing else said or written."""
+    capsys.readouterr()
+    before = tree(folder)
+    with pytest.raises(SystemExit) as caught:
+        main(list(map(str, words)))
+    said = capsys.readouterr()
+    assert caught.value.code == code, said.err
+    assert said.out == ""
+    assert said.err.count("\n") == 1, said.err
+    assert "Traceback" not in said.err
+    assert said.err.startswith(f"{main.__module__.split('.')[-1]}: ")
+    assert part in said.err, said.err
+    assert tree(folder) == before
 
 
-def test_resume_goes_on_and_changes_nothing_else(run, capsys):
-    assert train_script.main(["--resume", str(run), "--total-steps", "120"]) == 0
-    assert "120 env steps" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as exit_:
-        train_script.main(["--resume", str(run), "--hidden-size", "9"])
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "train", "--hidden-size can't change in a resumed run")
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("--env tmazee", "unknown environment 'tmazee'; did you mean tmaze?"),
+        ("--env MiniGrid-MemoryS8-v0", "MiniGrid-MemoryS"),
+        ("--env no_such_module:X-v0", "No module named 'no_such_module'"),
+        ("--env Pendulum-v1", "only Discrete is supported"),
+        ("--env Blackjack-v1", "observation space"),
+        ("--core ur-lstn", "unknown core 'ur-lstn': did you mean ur-lstm"),
+        ("--core no_such_module:Core", "cannot be imported"),
+        ("--core cores.lstm:STARTS", "no subclass of cores.RecurrentCore"),
+        ("--core-opt t_max=3", "has no option 't_max'"),
+        ("--core chrono --core-opt t_max=1", "t_max must be"),
+        ("--core chrono --core-opt t_max", "takes name=value"),
+        ("--core-opt hidden_size=3", "can't set 'hidden_size'"),
+        ("--env-opt lenght=3", "tmaze has no option 'lenght'; did you mean length?"),
+        ("--env-opt length=0", "length must be at least 1"),
+        ("--env-opt length=2.5", "length must be a whole number"),
+        ("--env-opt seed=3", "can't set 'seed'"),
+        ("--env CartPole-v1 --env-opt copy=True", "can't set 'copy'"),
+        ("--env CartPole-v1 --env-opt lenght=3", "has no option 'lenght'"),
+        ("--hidden-size 0", "--hidden-size must lie in 1 … 65536, got 0"),
+        ("--num-envs -1", "--num-envs must lie in"),
+        ("--unroll-length -1", "--unroll-length must lie in"),
+        ("--total-steps 1.5", "'1.5' is no whole number"),
+        ("--learning-rate nan", "--learning-rate must lie in 0 … 1000, got nan"),
+        ("--discount 1.01", "--discount must lie in 0 … 1, got 1.01"),
+        ("--lambda 2", "--lambda must lie in 0 … 1, got 2.0"),
+        ("--optimizer sgd", "sgd"),
+        ("--device tpu", "--device must be auto, cpu, cuda or cuda:N"),
+        ("--device cuda:77", "--device cuda:77: this machine has"),
+        ("--totalsteps 5", "did you mean --total-steps?"),
+        ("stray", "stray"),
+        ("--env", "--env"),
+    ],
+)
+def test_wrong_words(words, part, tmp_path, capsys):
+    """Exit 2, one line that says what is wrong and what is near, and no folder is made.
+
+    Mutation: the run's folder made before all else is built.
+    """
+    words = [*words.split(), "--log-dir", tmp_path / "logs"]
+    assert_one_line(train.main, words, 2, tmp_path, capsys, part)
 
 
-@pytest.mark.parametrize("program", [train_script, evaluate], ids=["train", "evaluate"])
-def test_damaged_checkpoints(run, capsys, program):
-    for path in run.rglob("tensors.safetensors"):
+@pytest.mark.parametrize("place", ["file", "file/below", "locked"])
+def test_a_log_dir_that_cannot_be_written(place, tmp_path, capsys):
+    """Also for root, who may write everywhere but not below a file.
+
+    Mutation: the error of mkdir let through.
+    """
+    (tmp_path / "file").write_text("")
+    (tmp_path / "locked").mkdir(mode=0o500)
+    if place == "locked" and os.access(tmp_path / "locked", os.W_OK):
+        pytest.skip("root may write into a folder without the right to")
+    assert_one_line(train.main, [*TINY, "--log-dir", tmp_path / place], 2, tmp_path, capsys, "--log-dir")
+
+
+def test_random_words(tmp_path, capsys, monkeypatch):
+    """300 command lines of right flags and odd values either begin a run or end in exit 2 and one line.
+
+    Mutation: OverflowError of a huge number, or RuntimeError of torch.device, let through.
+    """
+
+    class BegunError(Exception):
+        pass
+
+    def begin(self):
+        self.runner.close()
+        raise BegunError
+
+    monkeypatch.setattr(Training, "create", begin)
+    fields, values = FIELDS.split(), [*VALUES.split(), "", "1" + "0" * 400, "\0"]
+    values += ["1", "3", "0.5", "7"] * 8
+    generator = random.Random(0)
+    ends = {"begun": 0, 2: 0}
+    for _ in range(300):
+        words = [*TINY, "--log-dir", str(tmp_path / "logs")]
+        for field in generator.sample(fields, generator.choice((1, 1, 2))):
+            words += ["--" + field.replace("_", "-"), generator.choice(values)]
+        try:
+            train.main(words)
+        except BegunError:
+            ends["begun"] += 1
+        except SystemExit as exit_:
+            ends[exit_.code] += 1
+            assert capsys.readouterr().err.count("\n") == 1, words
+        except Exception as error:
+            raise AssertionError(f"{words} ended in {error!r}") from error
+    assert min(ends.values()) > 50
+    assert tree(tmp_path) == []
+
+
+@pytest.mark.parametrize("main", [train.main, evaluate.main])
+def test_help(main, capsys):
+    """Exit 0, and the flags on standard output.
+
+    Mutation: the help taken for an error.
+    """
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert "--seed INT" in capsys.readouterr().out
+
+
+def resume(folder):
+    """Words that go on with a run."""
+    return ["--resume", folder]
+
+
+def evaluation(folder):
+    """Words that evaluate a run."""
+    return [folder]
+
+
+BOTH = pytest.mark.parametrize(("main", "words"), [(train.main, resume), (evaluate.main, evaluation)])
+
+
+@BOTH
+def test_no_run_folder(main, words, tmp_path, capsys):
+    """Mutation: a FileNotFoundError let through, or a run begun from scratch."""
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "missing"):
+        assert_one_line(main, words(folder), 2, tmp_path, capsys, f"{folder} is no run folder")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"[" * 10**6,
+        b"\xff\xfe",
+        b'{"hiden_size": 3}',
+        b'{"learning_rate": NaN}',
+        b'{"env_opt": 5}',
+        b'{"env_opt": [5]}',
+        b'{"env_opt": "length=3"}',
+        b'{"core": {"a": 1}}',
+        b'{"optimizer": []}',
+        b'{"device": 3}',
+        b'{"seed": 1' + b"0" * 400 + b"}",
+    ],
+    ids=lambda content: content[:24].decode(errors="replace"),
+)
+def test_a_configuration_that_cannot_be_used(main, words, content, run, capsys):
+    """Mutation: the file's values taken as they are."""
+    (run / "config.json").write_bytes(content)
+    assert_one_line(main, words(run), 2, run, capsys)
+
+
+@BOTH
+def test_no_checkpoint_that_verifies(main, words, run, capsys):
+    """Exit 5 with the file's name, and the run is left as it is: nothing starts from scratch.
+
+    Mutation: 2 in place of 5.
+    """
+    for checkpoint in (run / "checkpoints").iterdir():
+        path = checkpoint / "tensors.safetensors"
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
-    before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))
-    words = ["--resume", str(run)] if program is train_script else [str(run)]
-    with pytest.raises(SystemExit) as exit_:
-        program.main(words)
-    assert exit_.value.code == 5
-    assert_one_line(capsys.readouterr().err, program.__name__.split(".")[-1], "tensors.safetensors")
-    assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
+    assert_one_line(main, words(run), 5, run, capsys, "tensors.safetensors")
+    shutil.rmtree(run / "checkpoints")
+    assert_one_line(main, words(run), 5, run, capsys, "no checkpoint in")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"hidden_size": NaN}', '{"hidden_size": 1e3}', '{"colour": 1}'])
-def test_a_damaged_configuration(run, capsys, text):
-    (run / "config.json").write_text(text)
-    with pytest.raises(SystemExit) as exit_:
-        evaluate.main([str(run)])
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "evaluate", "config.json")
+@BOTH
+def test_a_checkpoint_of_another_configuration(main, words, run, capsys):
+    """Mutation: torch's error of many lines let through."""
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "hidden_size": 8}))
+    code = 2 if main is train.main else 5
+    assert_one_line(main, words(run), code, run, capsys, "does not fit")
 
 
-def test_evaluate_checks_its_words(run, capsys):
-    for words in ([str(run), "--episodes", "0"], [str(run), "--seed", "-1"], [str(run.parent)]):
-        with pytest.raises(SystemExit) as exit_:
-            evaluate.main(words)
-        assert exit_.value.code == 2
-        assert_one_line(capsys.readouterr().err, "evaluate", "")
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ("--hidden-size 8", "--hidden-size can't change in a resumed run, which has 6"),
+        ("--lambda 0.5", "--lambda can't change"),
+        ("--env-opt length=3", "--env-opt can't change"),
+        ("--seed 1", "--seed can't change"),
+        ("--core lstm", "--core can't change"),
+    ],
+)
+def test_a_resumed_run_stays_the_run_it_is(change, part, run, capsys):
+    """Mutation: the change taken over in silence."""
+    assert_one_line(train.main, [*resume(run), *change.split()], 2, run, capsys, part)
 
 
-def test_report(run, tmp_path, capsys):
-    assert report.main([str(run.parent), "--out", str(tmp_path / "out" / "tmaze")]) == 0
+def test_a_resumed_run_may_go_on_for_longer(run, capsys):
+    """Where nothing is said, what the run has holds; a longer run goes on from its end.
+
+    Mutation: the defaults in place of the run's configuration.
+    """
+    steps = json.loads((run / "evaluation.json").read_text())["env_steps"]
+    assert train.main([*map(str, resume(run)), "--total-steps", "600"]) == 0
+    said = capsys.readouterr().out
+    assert f"at {steps:,} env steps" in said
+    assert "tmaze length=2" in said
+    assert "6 units" in said
+    assert 600 <= json.loads((run / "evaluation.json").read_text())["env_steps"] < 650
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ("", "run"),
+        ("RUN --episodes 0", "--episodes must be at least 1"),
+        ("RUN --episodes 1.5", "'1.5' is no whole number"),
+        ("RUN --seed -1", "--seed at least 0"),
+        ("RUN --device tpu", "--device must be"),
+        ("RUN --episode 3", "did you mean --episodes?"),
+        ("RUN another", "another"),
+    ],
+)
+def test_wrong_words_for_an_evaluation(words, part, finished, capsys):
+    """Mutation: any of the checks left out."""
+    words = [finished if word == "RUN" else word for word in words.split()]
+    assert_one_line(evaluate.main, words, 2, finished, capsys, part)
+
+
+def test_evaluation(finished, capsys):
+    """Says whose weights, how often they succeed and what the task allows; one seed gives one answer.
+
+    Mutation: the evaluation's seed without effect, or drawn anew each time.
+    """
+
+    def said(seed):
+        before = tree(finished)
+        assert evaluate.main([str(finished), "--episodes", "200", "--seed", str(seed)]) == 0
+        assert tree(finished) == before
+        return capsys.readouterr().out
+
+    capsys.readouterr()
+    text = said(0)
+    for part in (
+        "success over 200 fresh episodes",
+        "ur-lstm",
+        "oracle",
+        "chance",
+        "memoryless",
+        "return",
+        "length",
+    ):
+        assert part in text
+    assert said(0) == text
+    assert len({said(seed) for seed in range(3)}) > 1
+
+
+def test_evaluation_beside_a_damaged_checkpoint(run, capsys):
+    """The one before it is used, and that is said.
+
+    Mutation: the refusal not told.
+    """
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    shutil.copytree(checkpoint, run / "checkpoints" / f"step-{10**9:015d}")
+    (run / "checkpoints" / f"step-{10**9:015d}" / "state.json").unlink()
+    assert evaluate.main([str(run), "--episodes", "5"]) == 0
+    assert "skipped a damaged checkpoint" in capsys.readouterr().out
+
+
+def test_a_finished_run(finished):
+    """What lies in its folder, and what its evaluation holds.
+
+    Mutation: a file left out, or NaN written where JSON knows none.
+    """
+    names = {path.name.split(".")[0] for path in finished.iterdir()}
+    assert names == {"config", "events", "metrics", "checkpoints", "evaluation"}
+    figures = json.loads((finished / "evaluation.json").read_text())
+    assert figures["episodes"] == 1000
+    assert figures["env_steps"] >= 300
+    for name in ("success", "returns", "length"):
+        assert figures[name]["low"] <= figures[name]["mean"] <= figures[name]["high"]
+    assert figures["length"] == {"mean": 3.0, "low": 3.0, "high": 3.0}
+
+
+def test_report(finished, tmp_path, capsys):
+    """A row for each core, as a table and a plot; a folder without finished runs is a mistake of the user.
+
+    Mutation: an empty table in place of the error.
+    """
+    assert report.main([str(finished.parent), "--out", str(tmp_path / "out" / "tmaze")]) == 0
     assert "| ur-lstm |" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"tmaze.csv", "tmaze.md", "tmaze.png"}
-    with pytest.raises(SystemExit) as exit_:
-        report.main([str(tmp_path / "out")])
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "report", "no finished run")
+    assert_one_line(report.main, [tmp_path / "out"], 2, tmp_path, capsys, "no finished run")
 
 
 def test_benchmark(capsys):
+    """A line for each native task, and one for each core that is trained.
+
+    Mutation: a run left out.
+    """
     assert benchmark.main(["envs", "--num-envs", "8", "--seconds", "0.01", "--repeats", "1"]) == 0
-    assert capsys.readouterr().out.count("steps/s") == 5
+    assert capsys.readouterr().out.count("steps/s") == len(ENVS)
     words = ["train", "--envs", "tmaze", "--cores", "lstm", "memoryless", "--hidden-size", "8"]
     assert benchmark.main([*words, "--seconds", "0.01", "--repeats", "1"]) == 0
     assert capsys.readouterr().out.count("learning ") == 2
 
 
-def test_as_a_program(tmp_path):
-    """A newcomer's first mistake: a line, no traceback."""
-    command = [sys.executable, "-m", "scripts.train", "--core", "lstmm", "--log-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert_one_line(done.stderr, "train", "lstm")
+def program(*words, **options):
+    """Runs a program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
+
+
+def test_as_a_process_of_its_own(finished, tmp_path):
+    """Exit codes and streams are the process's too.
+
+    Mutation: the exit code not handed to the shell.
+    """
+    wrong = program("scripts.train", "--env", "tmazee", "--log-dir", tmp_path / "logs")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "train: unknown environment 'tmazee'; did you mean tmaze?\n"
+    assert tree(tmp_path) == []
+    right = program("scripts.evaluate", finished, "--episodes", "20")
+    assert (right.returncode, right.stderr) == (0, "")
+    assert "success over 20 fresh episodes" in right.stdout
 
 
 def test_nobody_reads_on(tmp_path):
-    """`| head -1` ends the reading, not the run."""
-    command = f"'{sys.executable}' -m scripts.train {' '.join(TINY)} --log-dir '{tmp_path}' | head -1"
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, shell=True)
+    """`| head -1` ends the reading, not the run.
+
+    Mutation: a BrokenPipeError let through.
+    """
+    words = " ".join([*TINY, "--log-dir", str(tmp_path)])
+    command = f"'{sys.executable}' -m scripts.train {words} | head -1"
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, shell=True)
     assert done.stderr == ""
     assert list(tmp_path.rglob("evaluation.json"))
