@@ -53,12 +53,12 @@ def test_wilson_interval_holds_what_it_promises():
 
 
 def test_normal_interval():
-    """Mutation: the population's deviation in place of the sample's."""
+    """Mutations: the population's deviation in place of the sample's; sums in single precision."""
     mean, low, high = normal_interval(np.float32([1, 2, 3, 6]))
     half = 1.959964 * math.sqrt(14 / 3) / 2
     np.testing.assert_allclose((mean, low, high), (3, 3 - half, 3 + half), rtol=1e-6)
-    big = np.full(10**5, 16_777_217.0, np.float32)
-    assert normal_interval(big) == (16_777_216.0,) * 3
+    many = np.random.default_rng(0).normal(1000, 1, 10**5).astype(np.float32)
+    np.testing.assert_allclose(normal_interval(many).mean, math.fsum(many) / 10**5, rtol=1e-12)
 
 
 def test_intervals_of_too_little():
@@ -109,14 +109,15 @@ def new_policy(core="lstm", **fields):
 def test_an_evaluation_is_what_an_actor_does(num_episodes, monkeypatch):
     """Success, return and length are those of an actor's episodes in environments of the evaluation's seed.
 
-    Mutations: the training's seed; the returns scaled; length and return exchanged.
+    Mutations: the training's seed; rewards shown to the agent in another scale than in training; the
+    returns scaled.
     """
-    config, network = new_policy(reward_scale=0.1)
+    config, network = new_policy(reward_scale=20.0)
     found = evaluate(config, network, num_episodes=num_episodes, seed=5, env_steps=77)
     seed = stream_seed(5, "evaluation")
     num_envs = min(128, num_episodes)
     envs = make_vector_env("tmaze", num_envs, seed=seed, length=2)
-    actor = Actor(envs, network, seed=seed + 1)
+    actor = Actor(envs, network, seed=seed + 1, reward_scale=20.0)
     unroll = actor.unroll(actor.allocate(4 * 4))  # four episodes of three actions and a reset each
     taken = np.zeros(num_envs, int)
     returns, successes = [], []
