@@ -23,7 +23,9 @@ from functools import partial
 
 from cores.controls import Memoryless
 from cores.core import RecurrentCore, State
-from cores.lstm import GatedLSTM, effective_options
+from cores.gates import effective_options
+from cores.gru import GatedGRU
+from cores.lstm import GatedLSTM
 from cores.ordered import OrderedLSTM
 
 __all__ = ["CORES", "RecurrentCore", "State", "make_core"]
@@ -42,6 +44,8 @@ CORES: dict[str, Callable[..., RecurrentCore]] = {
     "om-lstm": partial(GatedLSTM, start="cumax", help="master"),
     "um-lstm": partial(GatedLSTM, start="uniform", help="master"),
     "on-lstm": OrderedLSTM,
+    "gru": partial(GatedGRU, start="standard", help="none"),
+    "ur-gru": partial(GatedGRU, start="uniform", help="refine"),
     "memoryless": Memoryless,
 }
 
@@ -85,7 +89,7 @@ def _require_options(name: str, factory: Callable[..., RecurrentCore], options: 
     """Refuses what the constructor does not take, or would silently ignore, and what it still lacks."""
     signature = inspect.signature(factory)
     parameters = list(signature.parameters.values())
-    if isinstance(factory, partial) and factory.func is GatedLSTM:
+    if isinstance(factory, partial) and factory.func in (GatedLSTM, GatedGRU):
         valid = effective_options(**factory.keywords)
     elif any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         valid = list(options)

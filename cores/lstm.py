@@ -9,12 +9,17 @@ from torch import nn
 from torch.nn.functional import linear
 
 from cores.core import RecurrentCore, State, require_size
-from cores.gates import CHUNK, HELPS, SPREAD, STARTS, cumax
+from cores.gates import (
+    CHUNK,
+    GATE_GAIN,
+    HELPS,
+    SPREAD,
+    STARTS,
+    cumax,
+    effective_options,
+    require_choice,
+)
 from cores.kernels import Weights, fusable, fused_unroll, gated_lstm_cell
-
-GATE_GAIN = 0.5
-"""Weights of the gates at the start, relative to the candidate's. Where weights move the gates further than
-the biases spread them, a start is no longer what its name says."""
 
 
 class GatedLSTM(RecurrentCore):
@@ -91,7 +96,7 @@ class GatedLSTM(RecurrentCore):
                 raise ValueError(f"{name} has no effect with start={start!r}, help={help!r}: leave it out")
         self.start, self.help = start, help
         self.refine_bias = "mirrored" if refine_bias is None else refine_bias
-        _require_choice("refine_bias", self.refine_bias, ("mirrored", "zero"))
+        require_choice("refine_bias", self.refine_bias, ("mirrored", "zero"))
         self.chunk = CHUNK if chunk is None else require_size("chunk", chunk)
         if hidden_size % self.chunk:
             raise ValueError(f"chunk must divide hidden_size, and {self.chunk} does not divide {hidden_size}")
@@ -213,32 +218,3 @@ class GatedLSTM(RecurrentCore):
     def extra_repr(self) -> str:
         """Returns what `print(core)` shows between the brackets."""
         return f"{self.input_size}, {self.hidden_size}, start={self.start!r}, help={self.help!r}"
-
-
-def effective_options(start: str, help: str) -> list[str]:
-    """Lists the options of `GatedLSTM` that change anything at one place of the grid.
-
-    Args:
-        start: how the forget gate starts.
-        help: what helps it.
-
-    Returns:
-        Names of options.
-
-    Raises:
-        ValueError: if there is no such place.
-    """
-    _require_choice("start", start, tuple(STARTS))
-    _require_choice("help", help, tuple(HELPS))
-    effects = {
-        "forget_bias": start == "standard",
-        "t_max": start == "chrono",
-        "refine_bias": help == "refine" and start in SPREAD,
-        "chunk": help == "master",
-    }
-    return [name for name, effective in effects.items() if effective]
-
-
-def _require_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ValueError(f"{name} must be one of {', '.join(valid)}, not {value!r}")

@@ -1,7 +1,8 @@
 """The cores written out literally: one environment, one unit and one sum at a time, in float64.
 
 Sources: Gu et al. 2020 (arXiv 1910.09890), equations 9 to 11; Shen et al. 2019 (arXiv 1810.09536), equations
-9 to 14; Hochreiter & Schmidhuber 1997. Nothing here is taken from `cores`, and nothing is clever.
+9 to 14; Hochreiter & Schmidhuber 1997; Cho et al. 2014 (arXiv 1406.1078), equations 5 to 8. Nothing here is
+taken from `cores`, and nothing is clever.
 """
 
 import math
@@ -114,6 +115,51 @@ def lstm_unroll(name, weights, inputs, h, c, reset, chunk=1):
             out[t, b] = h_b
         h_last[b], c_last[b] = h_b, c_b
     return out, h_last, c_last, forget, write
+
+
+def affine(row, x, h, weights):
+    """Returns one pre-activation: a row of the weights times x and h, plus its bias."""
+    total = weights["bias"][row]
+    for j in range(len(x)):
+        total += weights["weight_ih"][row][j] * x[j]
+    for j in range(len(h)):
+        total += weights["weight_hh"][row][j] * h[j]
+    return total
+
+
+def gru_unroll(refined, weights, inputs, h, reset):
+    """Runs a GRU for every environment, from zeros where an episode begins.
+
+    Args:
+        refined: whether the update gate is refined.
+        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G]: rows z, r (if refined), s, u.
+        inputs: [T, B, I]: inputs.
+        h: [B, H]: outputs before inputs[0].
+        reset: [T, B] bool: the input is the first of an episode.
+
+    Returns:
+        out [T, B, H], update gates [T, B, H], reset gates [T, B, H].
+    """
+    T, B, H = len(inputs), len(h), len(h[0])
+    out, update, reset_gates = np.zeros((T, B, H)), np.zeros((T, B, H)), np.zeros((T, B, H))
+    first_s = 2 * H if refined else H
+    for b in range(B):
+        before = list(h[b])
+        for t in range(T):
+            if reset[t][b]:
+                before = [0.0] * H
+            s = [sigmoid(affine(first_s + k, inputs[t][b], before, weights)) for k in range(H)]
+            scaled = [s[k] * before[k] for k in range(H)]
+            for k in range(H):
+                g = sigmoid(affine(k, inputs[t][b], before, weights))
+                if refined:
+                    r = sigmoid(affine(H + k, inputs[t][b], before, weights))
+                    g = r * (1.0 - (1.0 - g) ** 2) + (1.0 - r) * g**2
+                u = math.tanh(affine(first_s + H + k, inputs[t][b], scaled, weights))
+                out[t, b, k] = (1.0 - g) * before[k] + g * u
+                update[t, b, k], reset_gates[t, b, k] = g, s[k]
+            before = list(out[t, b])
+    return out, update, reset_gates
 
 
 def memoryless_unroll(weights, inputs):
