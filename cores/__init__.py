@@ -25,7 +25,9 @@ from cores.controls import Memoryless
 from cores.core import RecurrentCore, State
 from cores.gates import effective_options
 from cores.gru import GatedGRU
+from cores.lru import LRU
 from cores.lstm import GatedLSTM
+from cores.mingru import MinGRU
 from cores.ordered import OrderedLSTM
 
 __all__ = ["CORES", "RecurrentCore", "State", "make_core"]
@@ -46,6 +48,8 @@ CORES: dict[str, Callable[..., RecurrentCore]] = {
     "on-lstm": OrderedLSTM,
     "gru": partial(GatedGRU, start="standard", help="none"),
     "ur-gru": partial(GatedGRU, start="uniform", help="refine"),
+    "mingru": MinGRU,
+    "lru": LRU,
     "memoryless": Memoryless,
 }
 
