@@ -21,7 +21,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 
-from cores.controls import Memoryless
+from cores.controls import FrameStack, Memoryless
 from cores.core import RecurrentCore, State
 from cores.gates import effective_options
 from cores.gru import GatedGRU
@@ -51,6 +51,7 @@ CORES: dict[str, Callable[..., RecurrentCore]] = {
     "mingru": MinGRU,
     "lru": LRU,
     "memoryless": Memoryless,
+    "frame-stack": FrameStack,
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cores import CORES, make_core
+from cores.core import restart
 
 # Two threads that wait for each other make small products on a shared machine a hundred times slower.
 torch.set_num_threads(1)
@@ -252,10 +253,7 @@ def test_unroll_gates_follows_the_unroll(name):
         assert gate.shape == (T, B, H)
         assert not gate.requires_grad
     for t in range(T):
-        state = tuple(
-            torch.where(RESETS[t, :, None], new, old)
-            for new, old in zip(core.initial_state(B), state, strict=True)
-        )
+        state = restart(RESETS[t], core.initial_state(B), state)
         for gate, value in core.gates(core.project(inputs[t]), state).items():
             torch.testing.assert_close(recorded[gate][t], value.detach(), **CLOSELY)
         _, state = core.step(core.project(inputs[t]), state)

@@ -61,9 +61,8 @@ def fused(core, *call):
 def test_equals_the_reference(name, dtype):
     """Outputs, state and all gradients agree, with resets anywhere and no array contiguous.
 
-    Mutations of the GRU: ``keep`` left out; ``d_refined`` before ``d_refining``; ``add_product`` left out of
-    ``gates_backward``; row t + 1 of ``reset`` read as row t; the gates' and the candidate's rows of d_hh both
-    by ``entered``. Of the scans: ``entering`` without its reset, or of step t + 1; ``fill_zero(dh)`` left out;
+    Mutations of the GRU: ``keep`` left out; ``add_product`` left out of ``gates_backward``; row t + 1 of
+    ``reset`` read as row t; the gates' and the candidate's rows of d_hh both by ``entered``. Of the scans: ``entering`` without its reset, or of step t + 1; ``fill_zero(dh)`` left out;
     the sign in ``imaginary_part`` or ``conjugate_real``; ``keep`` left out.
     """
     core = build(name, dtype)
