@@ -62,8 +62,9 @@ def test_equals_the_reference(name, dtype):
     """Outputs, state and all gradients agree, with resets anywhere and no array contiguous.
 
     Mutations of the GRU: ``keep`` left out; ``add_product`` left out of ``gates_backward``; row t + 1 of
-    ``reset`` read as row t; the gates' and the candidate's rows of d_hh both by ``entered``. Of the scans: ``entering`` without its reset, or of step t + 1; ``fill_zero(dh)`` left out;
-    the sign in ``imaginary_part`` or ``conjugate_real``; ``keep`` left out.
+    ``reset`` read as row t; the gates' and the candidate's rows of d_hh both by ``entered``. Of the scans:
+    ``entering`` without its reset, or of step t + 1; ``fill_zero(dh)`` left out; the sign in
+    ``imaginary_part`` or ``conjugate_real``; ``keep`` left out.
     """
     core = build(name, dtype)
     call = arguments(core)
