@@ -213,6 +213,7 @@ def effective_options(start: str, help: str) -> list[str]:
         "t_max": start == "chrono",
         "refine_bias": help == "refine" and start in SPREAD,
         "chunk": help == "master",
+        "layer_norm": True,
     }
     return [name for name, effective in effects.items() if effective]
 
@@ -230,6 +231,24 @@ def require_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
     """
     if value not in valid:
         raise ValueError(f"{name} must be one of {', '.join(valid)}, not {value!r}")
+
+
+def require_flag(name: str, value: object) -> bool:
+    """Checks that an option is true or false.
+
+    Args:
+        name: what it is called in the error.
+        value: the option.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, not {value!r}")
+    return value
 
 
 def _is_number(value: object) -> bool:

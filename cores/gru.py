@@ -10,8 +10,16 @@ from torch import nn
 from torch.nn.functional import linear
 
 from cores.core import RecurrentCore, State
-from cores.gates import GATE_GAIN, STARTS, effective_options, refine, require_choice
+from cores.gates import (
+    GATE_GAIN,
+    STARTS,
+    effective_options,
+    refine,
+    require_choice,
+    require_flag,
+)
 from cores.kernels import Weights, fusable, fused_gru_unroll, gated_gru_cell
+from cores.norm import initial_gain, normalise
 
 
 class GatedGRU(RecurrentCore):
@@ -34,7 +42,8 @@ class GatedGRU(RecurrentCore):
     of up to H / 2 steps, are those whose b_z is far below zero. Every other bias is zero. All are ordinary
     parameters, drawn once.
 
-    Weights at the start are as in `cores.lstm.GatedLSTM`. The state is (h,), [B, H].
+    Weights at the start are as in `cores.lstm.GatedLSTM`, and so is layer_norm; in the candidate it takes
+    W_u x_t + U_u (s*h_{t-1}). The state is (h,), [B, H].
 
     Attributes:
         start: how the update gate starts: "standard" or "uniform".
@@ -42,6 +51,7 @@ class GatedGRU(RecurrentCore):
         weight_ih: [G, I]: input weights, G = 3 H, or 4 H with refine. The rows are, in order, z, (r), s, u.
         weight_hh: [G, H]: recurrent weights.
         bias: [G]: biases.
+        gain: [G]: with layer_norm, the factors behind the norm; else None.
 
     Args:
         input_size: I, entries of one input.
@@ -51,6 +61,7 @@ class GatedGRU(RecurrentCore):
         forget_bias: with start="standard": minus the bias of z; 1 if not given.
         refine_bias: with help="refine" and start="uniform": "mirrored", so that r = 1 - z at the start, as in
             the paper, or "zero", so that r = 1/2 and g = z; "mirrored" if not given.
+        layer_norm: whether pre-activations are normalised.
 
     Raises:
         ValueError: if a value is out of range, or an option is given where it would have no effect.
@@ -65,6 +76,7 @@ class GatedGRU(RecurrentCore):
         help: str = "none",
         forget_bias: float | None = None,
         refine_bias: str | None = None,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size)
         require_choice("start", start, ("standard", "uniform"))
@@ -77,12 +89,16 @@ class GatedGRU(RecurrentCore):
         self.refine_bias = "mirrored" if refine_bias is None else refine_bias
         require_choice("refine_bias", self.refine_bias, ("mirrored", "zero"))
         self._bias_options = {} if forget_bias is None else {"forget_bias": forget_bias}
-        self._gates_width = (3 if help == "refine" else 2) * hidden_size
+        self._num_gates = 3 if help == "refine" else 2
+        self._gates_width = self._num_gates * hidden_size
 
         rows = self._gates_width + hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))  # [G, I]
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))  # [G, H]
         self.bias = nn.Parameter(torch.empty(rows))  # [G]
+        self.gain: nn.Parameter | None = None
+        if require_flag("layer_norm", layer_norm):
+            self.gain = nn.Parameter(self._initial_gain())  # [G]
         self.reset_parameters()
 
     @torch.no_grad()
@@ -98,9 +114,11 @@ class GatedGRU(RecurrentCore):
         self.bias[:H] = -forget_bias
         if self.help == "refine" and self.start == "uniform" and self.refine_bias == "mirrored":
             self.bias[H : 2 * H] = forget_bias
+        if self.gain is not None:
+            self.gain.copy_(self._initial_gain())
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """Computes W x + b for all gates and the candidate at once.
+        """Computes W x + b for all gates and the candidate at once; with layer_norm b comes later.
 
         Args:
             x: [..., I]: inputs.
@@ -108,7 +126,7 @@ class GatedGRU(RecurrentCore):
         Returns:
             [..., G]: the inputs' share of the pre-activations.
         """
-        return linear(x, self.weight_ih, self.bias)
+        return linear(x, self.weight_ih, self.bias if self.gain is None else None)
 
     def step(self, projected: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """Reads one input per environment, by the equations of the class.
@@ -144,7 +162,8 @@ class GatedGRU(RecurrentCore):
         """
         self.require_unroll(inputs, state, reset)
         weights = Weights(self.weight_ih, self.weight_hh, self.bias)
-        if type(self) is GatedGRU and fusable(inputs, *state, *weights):  # a subclass may step otherwise
+        plain = type(self) is GatedGRU and self.gain is None  # a subclass may step otherwise
+        if plain and fusable(inputs, *state, *weights):
             cell = gated_gru_cell(self.help)
             if cell is not None:
                 out, h = fused_gru_unroll(cell, inputs, state[0], reset, weights)
@@ -172,11 +191,18 @@ class GatedGRU(RecurrentCore):
         sizes = [self._gates_width, self.hidden_size]
         pre_gates, pre_u = projected.split(sizes, dim=1)
         weight_gates, weight_u = self.weight_hh.split(sizes)
-        z, *refiner, reset_gate = (
-            torch.addmm(pre_gates, h, weight_gates.t()).sigmoid().split(self.hidden_size, dim=1)
-        )
-        u = torch.addmm(pre_u, reset_gate * h, weight_u.t()).tanh()
-        return refine(z, *refiner) if refiner else z, reset_gate, u
+        pre_gates = torch.addmm(pre_gates, h, weight_gates.t())
+        if self.gain is not None:
+            gain, bias = self.gain[: sizes[0]], self.bias[: sizes[0]]
+            pre_gates = normalise(pre_gates, sizes[1:] * self._num_gates, gain, bias)
+        z, *refiner, reset_gate = pre_gates.sigmoid().split(self.hidden_size, dim=1)
+        pre_u = torch.addmm(pre_u, reset_gate * h, weight_u.t())
+        if self.gain is not None:
+            pre_u = normalise(pre_u, sizes[1:], self.gain[sizes[0] :], self.bias[sizes[0] :])
+        return refine(z, *refiner) if refiner else z, reset_gate, pre_u.tanh()
+
+    def _initial_gain(self) -> torch.Tensor:
+        return initial_gain([self.hidden_size] * (self._num_gates + 1), candidate=self._num_gates)
 
     def extra_repr(self) -> str:
         """Returns what `print(core)` shows between the brackets."""

@@ -1,12 +1,10 @@
 """The cores written out literally: one environment, one unit and one sum at a time, in float64.
 
 Sources: Gu et al. 2020 (arXiv 1910.09890), equations 9 to 11; Shen et al. 2019 (arXiv 1810.09536), equations
-9 to 14; Hochreiter & Schmidhuber 1997; Cho et al. 2014 (arXiv 1406.1078), equations 5 to 8; Feng et al.
-2024 (arXiv 2410.01201), section 3.1; Orvieto et al. 2023 (arXiv 2303.06349). Nothing here is taken from
-`cores`, and nothing is clever.
+9 to 14; Hochreiter & Schmidhuber 1997; Cho et al. 2014 (arXiv 1406.1078), equations 5 to 8; Ba et al.
+2016 (arXiv 1607.06450), equation 4. Nothing here is taken from `cores`, and nothing is clever.
 """
 
-import cmath
 import math
 
 import numpy as np
@@ -40,12 +38,26 @@ def cumax(pre_activations):
     return [sum(exponentials[: k + 1]) / sum(exponentials) for k in range(len(exponentials))]
 
 
+def normalised(P, widths, gain, bias):
+    """Returns a list of pre-activations with each gate's normalised, times the gain, plus the bias."""
+    result, begin = [], 0
+    for width in widths:
+        gate = P[begin : begin + width]
+        mean = sum(gate) / width
+        variance = sum((value - mean) ** 2 for value in gate) / width
+        for k in range(width):
+            standard = (gate[k] - mean) / math.sqrt(variance + 1e-5)
+            result.append(standard * gain[begin + k] + bias[begin + k])
+        begin += width
+    return result
+
+
 def lstm_step(name, weights, x, h, c, chunk):
     """Runs one LSTM of the grid for one environment and one step.
 
     Args:
         name: key of LSTMS.
-        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G].
+        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G], with layer norm also "gain" [G].
         x: [I]: the input.
         h: [H]: the output before.
         c: [H]: the cell before.
@@ -58,12 +70,15 @@ def lstm_step(name, weights, x, h, c, chunk):
     H = len(h)
     P = []
     for row in range(len(weights["bias"])):
-        total = weights["bias"][row]
+        total = 0.0 if "gain" in weights else weights["bias"][row]
         for j in range(len(x)):
             total += weights["weight_ih"][row][j] * x[j]
         for j in range(H):
             total += weights["weight_hh"][row][j] * h[j]
         P.append(total)
+    if "gain" in weights:
+        master_widths = [H // chunk] * 2 if aid == "master" else []
+        P = normalised(P, [H] * 4 + master_widths, weights["gain"], weights["bias"])
     P_f, P_beside, P_o, P_u, P_master = P[:H], P[H : 2 * H], P[2 * H : 3 * H], P[3 * H : 4 * H], P[4 * H :]
     cumulative_f = cumax(P_f)
     if aid == "master":
@@ -119,14 +134,19 @@ def lstm_unroll(name, weights, inputs, h, c, reset, chunk=1):
     return out, h_last, c_last, forget, write
 
 
-def affine(row, x, h, weights):
-    """Returns one pre-activation: a row of the weights times x and h, plus its bias."""
-    total = weights["bias"][row]
-    for j in range(len(x)):
-        total += weights["weight_ih"][row][j] * x[j]
-    for j in range(len(h)):
-        total += weights["weight_hh"][row][j] * h[j]
-    return total
+def affine(rows, x, h, weights):
+    """Returns the pre-activations of one gate: its rows of the weights times x and h, plus its biases."""
+    P = []
+    for row in rows:
+        total = 0.0 if "gain" in weights else weights["bias"][row]
+        for j in range(len(x)):
+            total += weights["weight_ih"][row][j] * x[j]
+        for j in range(len(h)):
+            total += weights["weight_hh"][row][j] * h[j]
+        P.append(total)
+    if "gain" in weights:
+        P = normalised(P, [len(P)], weights["gain"][rows], weights["bias"][rows])
+    return P
 
 
 def gru_unroll(refined, weights, inputs, h, reset):
@@ -134,7 +154,8 @@ def gru_unroll(refined, weights, inputs, h, reset):
 
     Args:
         refined: whether the update gate is refined.
-        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G]: rows z, r (if refined), s, u.
+        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G]: rows z, r (if refined), s, u. With
+            layer norm also "gain" [G].
         inputs: [T, B, I]: inputs.
         h: [B, H]: outputs before inputs[0].
         reset: [T, B] bool: the input is the first of an episode.
@@ -144,92 +165,24 @@ def gru_unroll(refined, weights, inputs, h, reset):
     """
     T, B, H = len(inputs), len(h), len(h[0])
     out, update, reset_gates = np.zeros((T, B, H)), np.zeros((T, B, H)), np.zeros((T, B, H))
-    first_s = 2 * H if refined else H
+    rows = [list(range(first, first + H)) for first in range(0, (4 if refined else 3) * H, H)]
     for b in range(B):
         before = list(h[b])
         for t in range(T):
             if reset[t][b]:
                 before = [0.0] * H
-            s = [sigmoid(affine(first_s + k, inputs[t][b], before, weights)) for k in range(H)]
-            scaled = [s[k] * before[k] for k in range(H)]
+            P_z, *P_r, P_s = (affine(gate, inputs[t][b], before, weights) for gate in rows[:-1])
+            scaled = [sigmoid(P_s[k]) * before[k] for k in range(H)]
+            P_u = affine(rows[-1], inputs[t][b], scaled, weights)
             for k in range(H):
-                g = sigmoid(affine(k, inputs[t][b], before, weights))
+                g = sigmoid(P_z[k])
                 if refined:
-                    r = sigmoid(affine(H + k, inputs[t][b], before, weights))
+                    r = sigmoid(P_r[0][k])
                     g = r * (1.0 - (1.0 - g) ** 2) + (1.0 - r) * g**2
-                u = math.tanh(affine(first_s + H + k, inputs[t][b], scaled, weights))
-                out[t, b, k] = (1.0 - g) * before[k] + g * u
-                update[t, b, k], reset_gates[t, b, k] = g, s[k]
+                out[t, b, k] = (1.0 - g) * before[k] + g * math.tanh(P_u[k])
+                update[t, b, k], reset_gates[t, b, k] = g, sigmoid(P_s[k])
             before = list(out[t, b])
     return out, update, reset_gates
-
-
-def mingru_unroll(weights, inputs, h, reset):
-    """Runs a minGRU for every environment, from zeros where an episode begins.
-
-    Args:
-        weights: "weight_ih" [2 H, I] and "bias" [2 H]: rows z, u.
-        inputs: [T, B, I]: inputs.
-        h: [B, H]: outputs before inputs[0].
-        reset: [T, B] bool: the input is the first of an episode.
-
-    Returns:
-        out [T, B, H], gates z [T, B, H].
-    """
-    T, B, H = len(inputs), len(h), len(h[0])
-    out, gates = np.zeros((T, B, H)), np.zeros((T, B, H))
-    for b in range(B):
-        for k in range(H):
-            before = h[b][k]
-            for t in range(T):
-                z = sigmoid(affine(k, inputs[t][b], [], weights))
-                u = affine(H + k, inputs[t][b], [], weights)
-                before = (1.0 - z) * (0.0 if reset[t][b] else before) + z * u
-                out[t, b, k], gates[t, b, k] = before, z
-    return out, gates
-
-
-def lru_unroll(weights, inputs, x, reset):
-    """Runs an LRU for every environment, from zeros where an episode begins.
-
-    Args:
-        weights: the core's parameters by name.
-        inputs: [T, B, I]: inputs.
-        x: [B, H] complex: states before inputs[0].
-        reset: [T, B] bool: the input is the first of an episode.
-
-    Returns:
-        out [T, B, H], states [T, B, H] complex.
-    """
-    (T, B, I), H = inputs.shape, x.shape[1]  # noqa: E741
-    out, states = np.zeros((T, B, H)), np.zeros((T, B, H), complex)
-    B_in = weights["weight_ih"][:H] + 1j * weights["weight_ih"][H : 2 * H]
-    D, C = weights["weight_ih"][2 * H :], weights["weight_y"][:, :H] - 1j * weights["weight_y"][:, H:]
-    for b in range(B):
-        before = list(x[b])
-        for t in range(T):
-            if reset[t][b]:
-                before = [0.0] * H
-            for k in range(H):
-                eigenvalue = cmath.exp(
-                    -math.exp(weights["nu_log"][k]) + 1j * math.exp(weights["theta_log"][k])
-                )
-                gamma = math.exp(weights["gamma_log"][k])
-                driven = sum(B_in[k, j] * inputs[t, b, j] for j in range(I))
-                states[t, b, k] = eigenvalue * before[k] + gamma * driven
-            before = list(states[t, b])
-            activated = []
-            for k in range(H):
-                y = sum(C[k, j] * before[j] for j in range(H)).real
-                y += sum(D[k, j] * inputs[t, b, j] for j in range(I))
-                activated.append(0.5 * y * (1.0 + math.erf(y / math.sqrt(2.0))))
-            for k in range(H):
-                a, gate = (
-                    sum(weights["weight_out"][row, j] * activated[j] for j in range(H)) + weights["bias"][row]
-                    for row in (k, H + k)
-                )
-                out[t, b, k] = a * sigmoid(gate)
-    return out, states
 
 
 def frame_stack_unroll(weights, inputs, past, reset):

@@ -14,7 +14,8 @@ torch.set_num_threads(1)
 
 T, B, X, H = 5, 3, 4, 6  # steps, environments, inputs, units
 STACKS = [f"{name}, layers=2" for name in ("ur-lstm", "on-lstm", "gru", "lru", "memoryless", "frame-stack")]
-NAMES = [*CORES, *STACKS]
+NORMED = [f"{name}, layer_norm" for name in ("ur-lstm", "o-lstm", "on-lstm", "gru", "ur-gru")]
+NAMES = [*CORES, *STACKS, *NORMED]
 EXACTLY = {"rtol": 0.0, "atol": 0.0}
 CLOSELY = {"rtol": 1e-14, "atol": 1e-13}  # float64; the order of a product's sums differs between batch sizes
 
@@ -22,7 +23,7 @@ CLOSELY = {"rtol": 1e-14, "atol": 1e-13}  # float64; the order of a product's su
 def made(case, input_size=X, hidden_size=H):
     """Returns the core of a case: a name, and perhaps an option."""
     name, _, option = case.partition(", ")
-    options = {} if not option else {option.split("=")[0]: int(option.split("=")[1])}
+    options = {"": {}, "layers=2": {"layers": 2}, "layer_norm": {"layer_norm": True}}[option]
     return make_core(name, input_size, hidden_size, **options)
 
 

@@ -31,10 +31,11 @@ def at_rest(name, **options):
     return core, {gate: value[0] for gate, value in gates.items()}
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_equals_the_literal_recurrence(name):
-    """Mutations: the reset gate applied after the product; g tied to h and 1 - g to u; z and r exchanged."""
-    core = randomised(name)
+def test_equals_the_literal_recurrence(name, layer_norm):
+    """Mutations: the reset gate applied after the product; g and 1 - g exchanged; the gates' gain for u."""
+    core = randomised(name, layer_norm=layer_norm)
     inputs, h = torch.randn(T, B, X, dtype=torch.float64), torch.randn(B, H, dtype=torch.float64)
     reset = torch.rand(T, B) < 0.3
     with torch.no_grad():

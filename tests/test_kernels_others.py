@@ -176,16 +176,16 @@ def test_acting_equals_learning(name, steps, dtype):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("steps", [1, 5])
-def test_results_stand_alone(steps, name):
+@pytest.mark.parametrize(("steps", "batch"), [(1, B), (5, B), (5, 1)])
+def test_results_stand_alone(steps, batch, name):
     """Mutation: the last state returned as a view of the outputs or of the unroll's buffer."""
     core = build(name)
-    inputs, state, reset = arguments(core, (steps, B))
+    inputs, state, reset = arguments(core, (steps, batch))
     before = [tensor.detach().clone() for tensor in (inputs, *state)]
     for grad in (False, True):
         with torch.set_grad_enabled(grad):
             out, last = fused(core, inputs, state, reset)
-        assert all(s.untyped_storage().nbytes() <= 2 * B * H * 8 for s in last)
+        assert all(s.untyped_storage().nbytes() <= 2 * batch * H * 8 for s in last)
         assert out.untyped_storage().data_ptr() != last[0].untyped_storage().data_ptr()
     torch.testing.assert_close([inputs, *state], before, **EXACTLY)
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from reference_cores import lru_unroll
+from reference_scans import lru_unroll
 
 from cores import make_core
 

@@ -113,13 +113,17 @@ def test_unknown_names(name, suggestion):
     [
         ("chrono", {"tmax": 50}, "core 'chrono' has no option 'tmax': did you mean t_max?"),
         ("on-lstm", {"chunks": 2}, "core 'on-lstm' has no option 'chunks': did you mean chunk?"),
-        ("ur-lstm", {"t_max": 50}, "core 'ur-lstm' has no option 't_max': choose one of refine_bias, layers"),
+        (
+            "ur-lstm",
+            {"t_max": 50},
+            "core 'ur-lstm' has no option 't_max': choose one of refine_bias, layer_norm, layers",
+        ),
         (
             "lstm",
             {"start": "uniform"},
-            "core 'lstm' has no option 'start': choose one of forget_bias, layers",
+            "core 'lstm' has no option 'start': choose one of forget_bias, layer_norm, layers",
         ),
-        ("u-lstm", {"k": 1}, "core 'u-lstm' has no option 'k': choose one of layers"),
+        ("u-lstm", {"k": 1}, "core 'u-lstm' has no option 'k': choose one of layer_norm, layers"),
         ("memoryless", {"depth": 2}, "core 'memoryless' has no option 'depth': choose one of layers"),
         ("chrono", {"t_max": 2}, "t_max must be a number of steps of at least 3, not 2"),
         ("m-lstm", {"chunk": 4}, "chunk must divide hidden_size, and 4 does not divide 6"),

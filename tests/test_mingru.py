@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from reference_cores import mingru_unroll
+from reference_scans import mingru_unroll
 
 from cores import make_core
 
