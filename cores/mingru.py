@@ -18,7 +18,8 @@ class MinGRU(RecurrentCore):
         z = sigma(W_z x_t + b_z)      u = W_u x_t + b_u      h = (1-z)*h + z*u
 
     It has a quarter of an LSTM's weights where I = H, and no matrix product waits for the step before. What
-    it gives up: what is written cannot depend on what is remembered. The output is h itself.
+    it gives up: what is written cannot depend on what is remembered, so that one layer cannot even count; the
+    paper uses two or three (`layers`). The output is h itself.
 
     The paper adds a form in logarithms, whose candidates are positive, for half-precision scans on GPUs; here
     steps are taken one after the other, and there is no need of it.

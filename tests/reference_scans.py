@@ -1,7 +1,7 @@
 """The elementwise recurrences written out literally: one environment and one unit at a time, in float64.
 
-Sources: Feng et al. 2024 (arXiv 2410.01201), section 3.1; Orvieto et al. 2023 (arXiv 2303.06349), section 3 and
-appendix A. Nothing here is taken from `cores`, and nothing is clever.
+Sources: Feng et al. 2024 (arXiv 2410.01201), section 3.1; Orvieto et al. 2023 (arXiv 2303.06349), section 3
+and appendix A. Nothing here is taken from `cores`, and nothing is clever.
 """
 
 import cmath

@@ -123,6 +123,22 @@ def test_memory_is_what_it_lacks():
     assert recall_error("memoryless") > 0.4
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gru", {}),
+        ("ur-gru", {}),
+        ("mingru", {"layers": 2}),  # one layer cannot tell the first input from the others
+        ("lru", {}),
+        ("lstm", {"layers": 2}),
+        ("ur-lstm", {"layer_norm": True}),
+    ],
+)
+def test_every_kind_of_memory_learns_what_it_lacks(name, options):
+    """Mutation: the state given to the first step only, or a gradient that does not reach back."""
+    assert recall_error(name, **options) < 0.15
+
+
 def test_frame_stack_remembers_as_far_as_it_sees():
     """Fails if the oldest frame is lost, or one more is kept: the sign stands in the fifth input back."""
     assert recall_error("frame-stack", frames=5) < 0.15

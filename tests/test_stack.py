@@ -71,3 +71,35 @@ def test_layers_that_do_not_fit_are_refused():
         Stack([])
     with pytest.raises(ValueError, match="a layer of 4 inputs cannot read 6 outputs"):
         Stack([make_core("gru", X, H), make_core("gru", X, H)])
+
+
+class Learnt(RecurrentCore):
+    """Adds up its inputs, from a start of its own."""
+
+    def __init__(self, width, start):
+        super().__init__(width, width)
+        self.start = torch.nn.Parameter(torch.full((width,), start))
+
+    def initial_state(self, batch_size):
+        """Returns the learnt start, [B, H]."""
+        return (self.start.expand(batch_size, -1),)
+
+    def project(self, x):
+        """Returns the inputs as they are."""
+        return x
+
+    def step(self, projected, state):
+        """Adds the inputs."""
+        return state[0] + projected, (state[0] + projected,)
+
+
+def test_every_layer_starts_its_own_way():
+    """Mutations: zeros for the initial state; the layers' initial states in another order."""
+    core = Stack([Learnt(2, 1.0), Learnt(2, 10.0)])
+    reset = torch.zeros(T, B, dtype=torch.bool)
+    reset[3, 1] = True
+    out, last = core(torch.ones(T, B, 2), core.initial_state(B), reset)
+    sums = [12.0, 15.0, 19.0, 24.0, 30.0]  # 10 plus 2, 3, 4, 5, 6
+    assert out[:, 0, 0].tolist() == sums
+    assert out[:, 1, 1].tolist() == [*sums[:3], *sums[:2]]
+    assert [s[1, 0].item() for s in last] == [3.0, 15.0]
