@@ -21,10 +21,15 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 
-from cores.controls import Memoryless
-from cores.core import RecurrentCore, State
-from cores.lstm import GatedLSTM, effective_options
+from cores.controls import FrameStack, Memoryless
+from cores.core import RecurrentCore, State, require_size
+from cores.gates import effective_options
+from cores.gru import GatedGRU
+from cores.lru import LRU
+from cores.lstm import GatedLSTM
+from cores.mingru import MinGRU
 from cores.ordered import OrderedLSTM
+from cores.stack import Stack
 
 __all__ = ["CORES", "RecurrentCore", "State", "make_core"]
 
@@ -42,7 +47,12 @@ CORES: dict[str, Callable[..., RecurrentCore]] = {
     "om-lstm": partial(GatedLSTM, start="cumax", help="master"),
     "um-lstm": partial(GatedLSTM, start="uniform", help="master"),
     "on-lstm": OrderedLSTM,
+    "gru": partial(GatedGRU, start="standard", help="none"),
+    "ur-gru": partial(GatedGRU, start="uniform", help="refine"),
+    "mingru": MinGRU,
+    "lru": LRU,
     "memoryless": Memoryless,
+    "frame-stack": FrameStack,
 }
 
 
@@ -53,7 +63,8 @@ def make_core(name: str, input_size: int, hidden_size: int, **options: object) -
         name: a key of `CORES`, or "package.module:Class" for a core of one's own.
         input_size: I, entries of one input.
         hidden_size: H, units.
-        **options: what else the core's constructor takes, such as `t_max` for "chrono".
+        **options: what else the core's constructor takes, such as `t_max` for "chrono"; and for every core
+            `layers`, how many of it stand one upon another, 1 if not given.
 
     Returns:
         The core, freshly initialised from torch's global generator.
@@ -65,8 +76,16 @@ def make_core(name: str, input_size: int, hidden_size: int, **options: object) -
     factory = _import_core(name) if ":" in name else CORES.get(name)
     if factory is None:
         raise ValueError(f"unknown core {name!r}: {_suggest(name, list(CORES))}")
-    _require_options(name, factory, options)
-    return factory(input_size, hidden_size, **options)
+    valid = _valid_options(factory)
+    layers = 1
+    if valid is not None and "layers" not in valid:  # else it is an option of the core's own
+        layers = require_size("layers", options.pop("layers", 1))
+        valid.append("layers")
+    _require_options(name, factory, options, valid)
+    cores = [factory(input_size, hidden_size, **options)]
+    while len(cores) < layers:
+        cores.append(factory(cores[-1].output_size, hidden_size, **options))
+    return cores[0] if layers == 1 else Stack(cores)
 
 
 def _import_core(name: str) -> Callable[..., RecurrentCore]:
@@ -81,27 +100,29 @@ def _import_core(name: str) -> Callable[..., RecurrentCore]:
     return factory
 
 
-def _require_options(name: str, factory: Callable[..., RecurrentCore], options: dict[str, object]) -> None:
+def _valid_options(factory: Callable[..., RecurrentCore]) -> list[str] | None:
+    """Lists the options that a constructor takes and would not ignore; None if it takes any."""
+    parameters = list(inspect.signature(factory).parameters.values())
+    if isinstance(factory, partial) and factory.func in (GatedLSTM, GatedGRU):
+        return effective_options(**factory.keywords)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters[2:]]  # the first two are the sizes
+
+
+def _require_options(
+    name: str, factory: Callable[..., RecurrentCore], options: dict[str, object], valid: list[str] | None
+) -> None:
     """Refuses what the constructor does not take, or would silently ignore, and what it still lacks."""
-    signature = inspect.signature(factory)
-    parameters = list(signature.parameters.values())
-    if isinstance(factory, partial) and factory.func is GatedLSTM:
-        valid = effective_options(**factory.keywords)
-    elif any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        valid = list(options)
-    else:
-        valid = [parameter.name for parameter in parameters[2:]]  # the first two are the sizes
     for option in options:
-        if option not in valid:
+        if valid is not None and option not in valid:
             raise ValueError(f"core {name!r} has no option {option!r}: {_suggest(option, valid)}")
     try:
-        signature.bind("input_size", "hidden_size", **options)
+        inspect.signature(factory).bind("input_size", "hidden_size", **options)
     except TypeError as error:
         raise ValueError(f"core {name!r} cannot be made: {error}") from error
 
 
 def _suggest(word: str, valid: list[str]) -> str:
-    if not valid:
-        return "it takes none"
     near = get_close_matches(word.lower(), valid, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(valid)}"

@@ -22,6 +22,10 @@ T_MAX = 100.0
 CHUNK = 1
 """Units that share one entry of a master gate. 1 fits every hidden size; more save weights."""
 
+GATE_GAIN = 0.5
+"""Weights of the gates at the start, relative to the candidate's. Where weights move the gates further than
+the biases spread them, a start is no longer what its name says."""
+
 
 def standard_bias(size: int, *, forget_bias: float = FORGET_BIAS) -> torch.Tensor:
     """Starts every unit alike.
@@ -187,6 +191,64 @@ HELPS: dict[str, Callable[..., tuple[torch.Tensor, torch.Tensor | None]]] = {
 }
 """What helps it: name -> how the effective forget and input gates come of f and the gates beside it. An input
 gate of None is tied: one minus the effective forget gate (Gu et al. 2020, equation 11)."""
+
+
+def effective_options(start: str, help: str) -> list[str]:
+    """Lists the options of a gated core that change anything at one place of the grid.
+
+    Args:
+        start: how the forget gate starts.
+        help: what helps it.
+
+    Returns:
+        Names of options.
+
+    Raises:
+        ValueError: if there is no such place.
+    """
+    require_choice("start", start, tuple(STARTS))
+    require_choice("help", help, tuple(HELPS))
+    effects = {
+        "forget_bias": start == "standard",
+        "t_max": start == "chrono",
+        "refine_bias": help == "refine" and start in SPREAD,
+        "chunk": help == "master",
+        "layer_norm": True,
+    }
+    return [name for name, effective in effects.items() if effective]
+
+
+def require_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
+    """Checks that a word is one of a few.
+
+    Args:
+        name: what it is called in the error.
+        value: the word.
+        valid: the words that it may be.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    if value not in valid:
+        raise ValueError(f"{name} must be one of {', '.join(valid)}, not {value!r}")
+
+
+def require_flag(name: str, value: object) -> bool:
+    """Checks that an option is true or false.
+
+    Args:
+        name: what it is called in the error.
+        value: the option.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, not {value!r}")
+    return value
 
 
 def _is_number(value: object) -> bool:

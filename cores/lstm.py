@@ -9,12 +9,19 @@ from torch import nn
 from torch.nn.functional import linear
 
 from cores.core import RecurrentCore, State, require_size
-from cores.gates import CHUNK, HELPS, SPREAD, STARTS, cumax
+from cores.gates import (
+    CHUNK,
+    GATE_GAIN,
+    HELPS,
+    SPREAD,
+    STARTS,
+    cumax,
+    effective_options,
+    require_choice,
+    require_flag,
+)
 from cores.kernels import Weights, fusable, fused_unroll, gated_lstm_cell
-
-GATE_GAIN = 0.5
-"""Weights of the gates at the start, relative to the candidate's. Where weights move the gates further than
-the biases spread them, a start is no longer what its name says."""
+from cores.norm import initial_gain, normalise
 
 
 class GatedLSTM(RecurrentCore):
@@ -36,7 +43,8 @@ class GatedLSTM(RecurrentCore):
     of that, whatever the start and the help, so that a difference between two cores is one of their gates.
     Uniform and not orthogonal: what a seed gives should not depend on the machine, and a QR routine does.
 
-    The state is (h, c), both [B, H].
+    With layer_norm, W_x x_t + U_x h_{t-1} is normalised, each gate apart, before b_x is added (`cores.norm`),
+    and the unroll is not fused. The state is (h, c), both [B, H].
 
     Attributes:
         start: how the forget gate starts: "standard", "chrono", "cumax" or "uniform".
@@ -46,6 +54,8 @@ class GatedLSTM(RecurrentCore):
             f, i (with refine: r), o, u, and the master gates' P_F and P_I.
         weight_hh: [G, H]: recurrent weights.
         bias: [G]: biases.
+        gain: [G]: with layer_norm, the factors behind the norm: 1/2 for the gates and 1 for the candidate at
+            the start; else None.
 
     Args:
         input_size: I, entries of one input.
@@ -57,6 +67,7 @@ class GatedLSTM(RecurrentCore):
         refine_bias: with help="refine" and start="chrono" or "uniform": "mirrored", so that r = 1 - f at the
             start, as in the paper, or "zero", so that r = 1/2 and g = f; "mirrored" if not given.
         chunk: with help="master": C, a divisor of H; 1 if not given.
+        layer_norm: whether pre-activations are normalised.
 
     Raises:
         ValueError: if a value is out of range, or an option is given where it would have no effect.
@@ -81,6 +92,7 @@ class GatedLSTM(RecurrentCore):
         t_max: float | None = None,
         refine_bias: str | None = None,
         chunk: int | None = None,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size, state_shapes=((hidden_size,), (hidden_size,)))
         options = {"forget_bias": forget_bias, "t_max": t_max, "refine_bias": refine_bias, "chunk": chunk}
@@ -91,17 +103,21 @@ class GatedLSTM(RecurrentCore):
                 raise ValueError(f"{name} has no effect with start={start!r}, help={help!r}: leave it out")
         self.start, self.help = start, help
         self.refine_bias = "mirrored" if refine_bias is None else refine_bias
-        _require_choice("refine_bias", self.refine_bias, ("mirrored", "zero"))
+        require_choice("refine_bias", self.refine_bias, ("mirrored", "zero"))
         self.chunk = CHUNK if chunk is None else require_size("chunk", chunk)
         if hidden_size % self.chunk:
             raise ValueError(f"chunk must divide hidden_size, and {self.chunk} does not divide {hidden_size}")
         self._bias_options = {name: given[name] for name in ("forget_bias", "t_max") if name in given}
         self._master_widths = [hidden_size // self.chunk] * 2 if help == "master" else []
+        self._widths = [hidden_size] * 4 + self._master_widths
 
-        rows = 4 * hidden_size + sum(self._master_widths)
+        rows = sum(self._widths)
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))  # [G, I]
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))  # [G, H]
         self.bias = nn.Parameter(torch.empty(rows))  # [G]
+        self.gain: nn.Parameter | None = None
+        if require_flag("layer_norm", layer_norm):
+            self.gain = nn.Parameter(initial_gain(self._widths, candidate=3))  # [G]
         self.reset_parameters()
 
     @torch.no_grad()
@@ -122,9 +138,11 @@ class GatedLSTM(RecurrentCore):
         self.bias[:H] = forget_bias
         if mirrored:
             self.bias[H : 2 * H] = -forget_bias
+        if self.gain is not None:
+            self.gain.copy_(initial_gain(self._widths, candidate=3))
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """Computes W x + b for all gates at once.
+        """Computes W x + b for all gates at once; with layer_norm b comes later.
 
         Args:
             x: [..., I]: inputs.
@@ -132,7 +150,7 @@ class GatedLSTM(RecurrentCore):
         Returns:
             [..., G]: the inputs' share of the pre-activations.
         """
-        return linear(x, self.weight_ih, self.bias)
+        return linear(x, self.weight_ih, self.bias if self.gain is None else None)
 
     def step(self, projected: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
         """Reads one input per environment, by the equations of the class.
@@ -170,7 +188,7 @@ class GatedLSTM(RecurrentCore):
         """
         self.require_unroll(inputs, state, reset)
         weights = Weights(self.weight_ih, self.weight_hh, self.bias)
-        if not self._redefined and fusable(inputs, *state, *weights):
+        if not self._redefined and self.gain is None and fusable(inputs, *state, *weights):
             cell = gated_lstm_cell(self.start == "cumax", self.help, self.chunk)
             if cell is not None:
                 h, c = state
@@ -199,6 +217,8 @@ class GatedLSTM(RecurrentCore):
         """Returns the effective forget gate, the input gate (None: one minus it), o and u, each [B, H]."""
         H = self.hidden_size
         pre = torch.addmm(projected, h, self.weight_hh.t())  # [B, G]
+        if self.gain is not None:
+            pre = normalise(pre, self._widths, self.gain, self.bias)
         # The backward of a split is one concatenation; that of slices would be a sum of zero-padded copies.
         if self.start == "cumax":
             pre_f, pre_gates, pre_u, *pre_master = pre.split([H, 2 * H, H, *self._master_widths], dim=1)
@@ -213,32 +233,3 @@ class GatedLSTM(RecurrentCore):
     def extra_repr(self) -> str:
         """Returns what `print(core)` shows between the brackets."""
         return f"{self.input_size}, {self.hidden_size}, start={self.start!r}, help={self.help!r}"
-
-
-def effective_options(start: str, help: str) -> list[str]:
-    """Lists the options of `GatedLSTM` that change anything at one place of the grid.
-
-    Args:
-        start: how the forget gate starts.
-        help: what helps it.
-
-    Returns:
-        Names of options.
-
-    Raises:
-        ValueError: if there is no such place.
-    """
-    _require_choice("start", start, tuple(STARTS))
-    _require_choice("help", help, tuple(HELPS))
-    effects = {
-        "forget_bias": start == "standard",
-        "t_max": start == "chrono",
-        "refine_bias": help == "refine" and start in SPREAD,
-        "chunk": help == "master",
-    }
-    return [name for name, effective in effects.items() if effective]
-
-
-def _require_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ValueError(f"{name} must be one of {', '.join(valid)}, not {value!r}")

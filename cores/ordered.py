@@ -26,12 +26,21 @@ class OrderedLSTM(GatedLSTM):
         hidden_size: H, units.
         chunk: C, units in a row that share one entry of the master gates; a divisor of H. 1 fits every H and
             has 1.5 times the weights of an LSTM; Shen et al. use 10 in their language models, 1.05 times.
+        layer_norm: as in `cores.lstm.GatedLSTM`.
 
     Raises:
         ValueError: if a size is below one, or chunk does not divide H.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *, chunk: int = CHUNK) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, *, chunk: int = CHUNK, layer_norm: bool = False
+    ) -> None:
         super().__init__(
-            input_size, hidden_size, start="standard", help="master", forget_bias=0.0, chunk=chunk
+            input_size,
+            hidden_size,
+            start="standard",
+            help="master",
+            forget_bias=0.0,
+            chunk=chunk,
+            layer_norm=layer_norm,
         )

@@ -1,7 +1,8 @@
 """The cores written out literally: one environment, one unit and one sum at a time, in float64.
 
 Sources: Gu et al. 2020 (arXiv 1910.09890), equations 9 to 11; Shen et al. 2019 (arXiv 1810.09536), equations
-9 to 14; Hochreiter & Schmidhuber 1997. Nothing here is taken from `cores`, and nothing is clever.
+9 to 14; Hochreiter & Schmidhuber 1997; Cho et al. 2014 (arXiv 1406.1078), equations 5 to 8; Ba et al.
+2016 (arXiv 1607.06450), equation 4. Nothing here is taken from `cores`, and nothing is clever.
 """
 
 import math
@@ -37,12 +38,26 @@ def cumax(pre_activations):
     return [sum(exponentials[: k + 1]) / sum(exponentials) for k in range(len(exponentials))]
 
 
+def normalised(P, widths, gain, bias):
+    """Returns a list of pre-activations with each gate's normalised, times the gain, plus the bias."""
+    result, begin = [], 0
+    for width in widths:
+        gate = P[begin : begin + width]
+        mean = sum(gate) / width
+        variance = sum((value - mean) ** 2 for value in gate) / width
+        for k in range(width):
+            standard = (gate[k] - mean) / math.sqrt(variance + 1e-5)
+            result.append(standard * gain[begin + k] + bias[begin + k])
+        begin += width
+    return result
+
+
 def lstm_step(name, weights, x, h, c, chunk):
     """Runs one LSTM of the grid for one environment and one step.
 
     Args:
         name: key of LSTMS.
-        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G].
+        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G], with layer norm also "gain" [G].
         x: [I]: the input.
         h: [H]: the output before.
         c: [H]: the cell before.
@@ -55,12 +70,15 @@ def lstm_step(name, weights, x, h, c, chunk):
     H = len(h)
     P = []
     for row in range(len(weights["bias"])):
-        total = weights["bias"][row]
+        total = 0.0 if "gain" in weights else weights["bias"][row]
         for j in range(len(x)):
             total += weights["weight_ih"][row][j] * x[j]
         for j in range(H):
             total += weights["weight_hh"][row][j] * h[j]
         P.append(total)
+    if "gain" in weights:
+        master_widths = [H // chunk] * 2 if aid == "master" else []
+        P = normalised(P, [H] * 4 + master_widths, weights["gain"], weights["bias"])
     P_f, P_beside, P_o, P_u, P_master = P[:H], P[H : 2 * H], P[2 * H : 3 * H], P[3 * H : 4 * H], P[4 * H :]
     cumulative_f = cumax(P_f)
     if aid == "master":
@@ -114,6 +132,81 @@ def lstm_unroll(name, weights, inputs, h, c, reset, chunk=1):
             out[t, b] = h_b
         h_last[b], c_last[b] = h_b, c_b
     return out, h_last, c_last, forget, write
+
+
+def affine(rows, x, h, weights):
+    """Returns the pre-activations of one gate: its rows of the weights times x and h, plus its biases."""
+    P = []
+    for row in rows:
+        total = 0.0 if "gain" in weights else weights["bias"][row]
+        for j in range(len(x)):
+            total += weights["weight_ih"][row][j] * x[j]
+        for j in range(len(h)):
+            total += weights["weight_hh"][row][j] * h[j]
+        P.append(total)
+    if "gain" in weights:
+        P = normalised(P, [len(P)], weights["gain"][rows], weights["bias"][rows])
+    return P
+
+
+def gru_unroll(refined, weights, inputs, h, reset):
+    """Runs a GRU for every environment, from zeros where an episode begins.
+
+    Args:
+        refined: whether the update gate is refined.
+        weights: "weight_ih" [G, I], "weight_hh" [G, H] and "bias" [G]: rows z, r (if refined), s, u. With
+            layer norm also "gain" [G].
+        inputs: [T, B, I]: inputs.
+        h: [B, H]: outputs before inputs[0].
+        reset: [T, B] bool: the input is the first of an episode.
+
+    Returns:
+        out [T, B, H], update gates [T, B, H], reset gates [T, B, H].
+    """
+    T, B, H = len(inputs), len(h), len(h[0])
+    out, update, reset_gates = np.zeros((T, B, H)), np.zeros((T, B, H)), np.zeros((T, B, H))
+    rows = [list(range(first, first + H)) for first in range(0, (4 if refined else 3) * H, H)]
+    for b in range(B):
+        before = list(h[b])
+        for t in range(T):
+            if reset[t][b]:
+                before = [0.0] * H
+            P_z, *P_r, P_s = (affine(gate, inputs[t][b], before, weights) for gate in rows[:-1])
+            scaled = [sigmoid(P_s[k]) * before[k] for k in range(H)]
+            P_u = affine(rows[-1], inputs[t][b], scaled, weights)
+            for k in range(H):
+                g = sigmoid(P_z[k])
+                if refined:
+                    r = sigmoid(P_r[0][k])
+                    g = r * (1.0 - (1.0 - g) ** 2) + (1.0 - r) * g**2
+                out[t, b, k] = (1.0 - g) * before[k] + g * math.tanh(P_u[k])
+                update[t, b, k], reset_gates[t, b, k] = g, sigmoid(P_s[k])
+            before = list(out[t, b])
+    return out, update, reset_gates
+
+
+def frame_stack_unroll(weights, inputs, past, reset):
+    """Runs the frame-stack control.
+
+    Args:
+        weights: "weight_ih" [4 H, F I], "bias" [4 H] and "weight_out" [H, 4 H].
+        inputs: [T, B, I]: inputs.
+        past: [B, F - 1, I]: the inputs before inputs[0], the last one first.
+        reset: [T, B] bool: the input is the first of an episode.
+
+    Returns:
+        out [T, B, H].
+    """
+    windows = np.zeros((*inputs.shape[:2], weights["weight_ih"].shape[1]))
+    for b in range(inputs.shape[1]):
+        seen = [list(frame) for frame in past[b]]
+        for t in range(inputs.shape[0]):
+            if reset[t][b]:
+                seen = [[0.0] * inputs.shape[2] for _ in seen]
+            seen = [list(inputs[t, b]), *seen]
+            windows[t, b] = [number for frame in seen for number in frame]
+            seen = seen[:-1]
+    return memoryless_unroll(weights, windows)
 
 
 def memoryless_unroll(weights, inputs):

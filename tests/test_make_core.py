@@ -30,6 +30,16 @@ class Last(RecurrentCore):
     def step(self, projected, state):
         return state[0] * self.scale + self.shift, (projected,)
 
+class Layered(Last):
+    def __init__(self, input_size, hidden_size, layers):
+        super().__init__(input_size, hidden_size, 1.0)
+        self.own = layers
+
+class Anything(Last):
+    def __init__(self, input_size, hidden_size, **options):
+        super().__init__(input_size, hidden_size, 1.0)
+        self.own = options
+
 class Stranger:
     pass
 
@@ -103,10 +113,18 @@ def test_unknown_names(name, suggestion):
     [
         ("chrono", {"tmax": 50}, "core 'chrono' has no option 'tmax': did you mean t_max?"),
         ("on-lstm", {"chunks": 2}, "core 'on-lstm' has no option 'chunks': did you mean chunk?"),
-        ("ur-lstm", {"t_max": 50}, "core 'ur-lstm' has no option 't_max': choose one of refine_bias"),
-        ("lstm", {"start": "uniform"}, "core 'lstm' has no option 'start': choose one of forget_bias"),
-        ("u-lstm", {"k": 1}, "core 'u-lstm' has no option 'k': it takes none"),
-        ("memoryless", {"depth": 2}, "core 'memoryless' has no option 'depth': it takes none"),
+        (
+            "ur-lstm",
+            {"t_max": 50},
+            "core 'ur-lstm' has no option 't_max': choose one of refine_bias, layer_norm, layers",
+        ),
+        (
+            "lstm",
+            {"start": "uniform"},
+            "core 'lstm' has no option 'start': choose one of forget_bias, layer_norm, layers",
+        ),
+        ("u-lstm", {"k": 1}, "core 'u-lstm' has no option 'k': choose one of layer_norm, layers"),
+        ("memoryless", {"depth": 2}, "core 'memoryless' has no option 'depth': choose one of layers"),
         ("chrono", {"t_max": 2}, "t_max must be a number of steps of at least 3, not 2"),
         ("m-lstm", {"chunk": 4}, "chunk must divide hidden_size, and 4 does not divide 6"),
     ],
@@ -128,6 +146,31 @@ def test_options_reach_the_constructor():
     """Fails if options are checked and then dropped."""
     assert make_core("on-lstm", X, H, chunk=3).chunk == 3
     assert make_core("lstm", X, H, forget_bias=2.5).bias[0].item() == 2.5
+
+
+def test_layers():
+    """Mutations: options kept from the upper layers; layers=1 a stack of one; the number not checked."""
+    core = make_core("m-lstm", X, H, layers=3, chunk=2)
+    assert [(layer.input_size, layer.hidden_size, layer.chunk) for layer in core.layers] == [
+        (X, H, 2),
+        (H, H, 2),
+        (H, H, 2),
+    ]
+    assert type(make_core("lstm", X, H, layers=1)) is type(make_core("lstm", X, H))
+    for layers in (0, -1, 1.0, "2", True, None):
+        assert (
+            error_of("lstm", layers=layers) == f"layers must be a whole number of at least 1, not {layers!r}"
+        )
+
+
+def test_layers_of_a_core_of_ones_own(own_module):
+    """Mutations: H inputs for every upper layer; an option `layers` of its own taken away from a core."""
+    core = make_core(f"{own_module}:Last", X, H, layers=2, scale=2.0)
+    inputs, reset = torch.randn(5, 3, X), torch.zeros(5, 3, dtype=torch.bool)
+    out, _ = core(inputs, core.initial_state(3), reset)
+    torch.testing.assert_close(out[2:], 4.0 * inputs[:-2])
+    assert make_core(f"{own_module}:Layered", X, H, layers="many").own == "many"
+    assert make_core(f"{own_module}:Anything", X, H, layers="many").own == {"layers": "many"}
 
 
 def test_a_core_of_ones_own(own_module):

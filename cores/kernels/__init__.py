@@ -8,9 +8,25 @@ from functools import cache
 
 import torch
 
+from cores.kernels.gru_unroll import GRUCell, fused_gru_unroll
+from cores.kernels.scan_unroll import Scan, fused_lru_scan, fused_mingru_unroll
 from cores.kernels.unroll import Cell, Weights, fused_unroll
 
-__all__ = ["Cell", "Weights", "fusable", "fused_unroll", "gated_lstm_cell"]
+__all__ = [
+    "Cell",
+    "GRUCell",
+    "Scan",
+    "Weights",
+    "fusable",
+    "fused_gru_unroll",
+    "fused_lru_scan",
+    "fused_mingru_unroll",
+    "fused_unroll",
+    "gated_gru_cell",
+    "gated_lstm_cell",
+    "lru_scan",
+    "mingru_scan",
+]
 
 HELPS = ("none", "refine", "master")
 """In the order of the codes in `cores.kernels.gated_lstm`."""
@@ -57,6 +73,57 @@ def _gated_lstm(cumax: bool, help: int, chunk: int) -> Cell:
     from cores.kernels import gated_lstm
 
     return Cell(gated_lstm.forward, gated_lstm.backward, (cumax, help, chunk))
+
+
+@cache
+def gated_gru_cell(help: str) -> GRUCell | None:
+    """Finds the pointwise half of a GRU; the first call imports numba.
+
+    Args:
+        help: "none" or "refine".
+
+    Returns:
+        The cell; None where numba cannot be imported, which is logged once.
+    """
+    return _gated_gru(help == "refine") if _numba_is_there() else None
+
+
+def _gated_gru(refined: bool) -> GRUCell:
+    from cores.kernels import gated_gru
+
+    return GRUCell(
+        gated_gru.activate_gates,
+        gated_gru.update,
+        gated_gru.update_backward,
+        gated_gru.gates_backward,
+        refined,
+    )
+
+
+@cache
+def mingru_scan() -> Scan | None:
+    """Finds the minGRU's scan; the first call imports numba.
+
+    Returns:
+        The scan; None where numba cannot be imported, which is logged once.
+    """
+    return _scan("mingru") if _numba_is_there() else None
+
+
+@cache
+def lru_scan() -> Scan | None:
+    """Finds the LRU's scan; the first call imports numba.
+
+    Returns:
+        The scan; None where numba cannot be imported, which is logged once.
+    """
+    return _scan("lru") if _numba_is_there() else None
+
+
+def _scan(name: str) -> Scan:
+    from cores.kernels import scans
+
+    return Scan(getattr(scans, f"{name}_forward"), getattr(scans, f"{name}_backward"))
 
 
 @cache

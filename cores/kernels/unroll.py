@@ -125,6 +125,7 @@ class _Unroll(torch.autograd.Function):
         reset: torch.Tensor,
         *weights: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Runs it, and keeps what the gradient needs."""
         trace = _run(cell, inputs, h, c, reset, Weights(*weights))
         ctx.cell = cell
         ctx.save_for_backward(inputs, reset, *weights[:2], trace.gates, trace.cells, trace.entered)
@@ -132,6 +133,7 @@ class _Unroll(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *d_results: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Turns gradients by the results into gradients by the arguments."""
         if torch.is_grad_enabled():  # torch's once_differentiable would let most of these pass, and be wrong
             raise RuntimeError(
                 "a fused unroll has no second derivative: call RecurrentCore.forward(core, ...)"
