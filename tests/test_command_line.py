@@ -137,7 +137,9 @@ def test_errors_that_the_user_can_mend(error, code, capsys):
     assert line.count("\n") == 1
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyError("x"), AssertionError(), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("broken"), KeyError("x"), AssertionError(), KeyboardInterrupt()]
+)
 def test_errors_of_the_work_pass(error):
     """Mutation: everything caught (a bug would look like bad input)."""
     with pytest.raises(type(error)), usage_errors("train"):
