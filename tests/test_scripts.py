@@ -1,15 +1,12 @@
 """The programs as their users meet them: one line for bad input, the right exit code, nothing lost."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cores.conformance import RULES
-from cores.yardsticks import MASKED, PLAIN, PRODUCTS
-from scripts import benchmark, doctor, evaluate, report
+from scripts import benchmark, evaluate, report
 from scripts import train as train_script
 
 ROOT = Path(__file__).parent.parent
@@ -158,90 +155,6 @@ def test_benchmark(capsys):
     words = ["train", "--envs", "tmaze", "--cores", "lstm", "memoryless", "--hidden-size", "8"]
     assert benchmark.main([*words, "--seconds", "0.01", "--repeats", "1"]) == 0
     assert capsys.readouterr().out.count("learning ") == 2
-
-
-def test_benchmark_of_cores(capsys):
-    words = [
-        "cores",
-        "--cores",
-        "ur-lstm",
-        "memoryless",
-        "--hidden-sizes",
-        "4",
-        "6",
-        "--learning",
-        "5x3",
-        "2x1",
-    ]
-    assert benchmark.main([*words, "--acting", "3", "--seconds", "0.01", "--statistic", "min"]) == 0
-    tables = capsys.readouterr().out.split("\n\n")
-    assert len(tables) == 3
-    for table, size in zip(tables[1:], (4, 6), strict=True):
-        titles, *rows = table.rstrip("\n").splitlines()
-        assert re.split("  +", titles) == [f"H = {size}", "learn 5x3", "learn 2x1", "act 3"]
-        assert [re.split("  +", row)[0] for row in rows] == [PRODUCTS, PLAIN, MASKED, "ur-lstm", "memoryless"]
-        assert rows[1].count(" 1.00x") == 3
-
-
-@pytest.mark.parametrize(
-    ("words", "part"),
-    [
-        (["--learning", "80"], "such as 80x16, got '80'"),
-        (["--learning", "0x16"], "such as 80x16"),
-        (["--acting", "0"], "--acting"),
-        (["--hidden-sizes"], "--hidden-sizes"),
-        (["--hidden-sizes", "0"], "--hidden-sizes"),
-        (["--num-threads", "0"], "--num-threads"),
-        (["--seconds", "nan"], "--seconds"),
-        (["--cores", "lsmt"], "did you mean lstm"),
-    ],
-)
-def test_benchmark_checks_its_words(capsys, words, part):
-    with pytest.raises(SystemExit) as exit_:
-        benchmark.main(["cores", *words])
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "benchmark", part)
-
-
-def test_doctor_finds_nothing(capsys):
-    assert doctor.main(["core", "chrono", "--core-opt", "t_max=20", "--hidden-size", "5"]) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[-1] == f"chrono: {len(RULES)} of {len(RULES)} rules hold"
-    assert [line.split() for line in out[:-1]] == [["ok", rule] for rule in RULES]
-
-
-def test_doctor_names_the_broken_rule(capsys):
-    """Fails if the exit code does not follow the findings."""
-    assert doctor.main(["core", "faulty_cores:MultipliesReset"]) == 1
-    out = capsys.readouterr().out
-    assert "BROKEN  broken-state    after a state of nan and a reset, the results differ" in out
-    assert "torch.where" in out
-    assert f"{len(RULES) - 1} of {len(RULES)} rules hold" in out
-    assert "mend the first" not in out
-
-
-def test_doctor_lists_its_rules(capsys):
-    assert doctor.main(["rules"]) == 0
-    assert set(RULES) <= set(capsys.readouterr().out.split())
-
-
-@pytest.mark.parametrize(
-    ("words", "part"),
-    [
-        (["core", "ur-lstn"], "did you mean ur-lstm"),
-        (["core", "nowhere:Core"], "No module named 'nowhere'"),
-        (["core", "chrono", "--core-opt", "tmax=20"], "did you mean t_max?"),
-        (["core", "lstm", "--hidden-size", "0"], "hidden_size must be"),
-        (["core", "lstm", "--input-size", "0"], "input_size must be"),
-        (["core"], "core"),
-        (["cores"], "core"),
-    ],
-)
-def test_doctor_checks_its_words(capsys, words, part):
-    with pytest.raises(SystemExit) as exit_:
-        doctor.main(words)
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "doctor", part)
 
 
 def test_as_a_program(tmp_path):
