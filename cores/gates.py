@@ -19,6 +19,9 @@ FORGET_BIAS = 1.0
 T_MAX = 100.0
 """Chrono's longest dependency, in steps. The right value is the task's own delay; this suits 50 to 100."""
 
+SATURATED = 0.05
+"""A gate this close to 0 or 1 is saturated: there the slope of a sigmoid is below a fifth of its steepest."""
+
 CHUNK = 1
 """Units that share one entry of a master gate. 1 fits every hidden size; more save weights."""
 
@@ -171,6 +174,30 @@ def time_scale(forget: torch.Tensor, *, longest: float = 1e6) -> torch.Tensor:
         [...]: steps, between 1 and longest.
     """
     return (1.0 - forget).clamp(min=1.0 / longest, max=1.0).reciprocal()
+
+
+def saturation_share(gate: torch.Tensor, *, margin: float = SATURATED) -> torch.Tensor:
+    """Measures how much of a gate is saturated: fully open or shut, and slow to learn anything else.
+
+    Neither end is bad in itself: gates that have learnt to hold a memory are nearly binary (Gu et al. 2020).
+    A gate that is saturated before it has learnt anything started wrongly.
+
+    Args:
+        gate: [...]: activations of a gate, in [0, 1].
+        margin: a gate below it, or above one minus it, is saturated.
+
+    Returns:
+        []: the share of activations below margin or above 1 - margin, from 0 to 1; NaN if one is NaN.
+
+    Raises:
+        ValueError: if gate is empty, or margin is not in (0, 1/2].
+    """
+    if not gate.numel():
+        raise ValueError("gate must not be empty")
+    if not _is_number(margin) or not 0.0 < margin <= 0.5:
+        raise ValueError(f"margin must lie above 0 and not above 1/2, not {margin!r}")
+    saturated = ((gate < margin) | (gate > 1.0 - margin)).to(gate.dtype)
+    return torch.where(gate.isnan(), gate, saturated).mean()
 
 
 STARTS: dict[str, Callable[..., torch.Tensor]] = {

@@ -1,6 +1,7 @@
-"""Measures speed: native environments alone, and whole training.
+"""Measures speed: native environments alone, recurrent cores alone, and whole training.
 
 python -m scripts.benchmark envs --num-envs 1024
+python -m scripts.benchmark cores --hidden-sizes 128 --learning 80x16 --acting 64
 python -m scripts.benchmark train --envs tmaze passive-match --cores lstm ur-lstm
 
 Rates on shared machines move by a quarter from run to run: compare within one table.
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ import tyro
 
 from agents.command_line import parse, usage_errors
 from agents.config import Config, check
-from agents.metrics import short
+from agents.metrics import say, short
 from agents.training import Training
+from cores import CORES, make_core
+from cores.yardsticks import MASKED, PLAIN, PRODUCTS, acting, learning, take_turns
 from envs import ENVS, make_vector_env
 
 
@@ -34,6 +37,26 @@ class Envs:
     """Time for each repetition."""
     repeats: int = 5
     """Repetitions; the median counts."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Unrolls cores forward and backward, and steps them without gradients; 1 % of the steps are resets."""
+
+    cores: tuple[str, ...] = tuple(CORES)
+    """Cores."""
+    hidden_sizes: tuple[int, ...] = (64, 128, 256, 512)
+    """Units; inputs have as many entries."""
+    learning: tuple[str, ...] = ("20x16", "80x16", "256x8")
+    """Unrolls, forward and backward: steps x environments."""
+    acting: tuple[int, ...] = (16, 64)
+    """Steps without gradients: environments."""
+    num_threads: int = Config.num_threads
+    """Threads of torch."""
+    seconds: float = 3.0
+    """Time for all contestants together at one size, who take turns; at least 3 rounds."""
+    statistic: Literal["median", "min"] = "median"
+    """What counts of a contestant's rounds. On a machine that does much else, min is steadier."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +83,23 @@ class Train:
 
 def main(words: Sequence[str]) -> int:
     """Measures what was asked for; returns the exit code."""
-    commands = Annotated[Envs, tyro.conf.subcommand("envs")] | Annotated[Train, tyro.conf.subcommand("train")]
+    commands = (
+        Annotated[Envs, tyro.conf.subcommand("envs")]
+        | Annotated[Cores, tyro.conf.subcommand("cores")]
+        | Annotated[Train, tyro.conf.subcommand("train")]
+    )
     with usage_errors("benchmark"):
         asked = parse(commands, "benchmark", words)
-        if asked.num_envs < 1 or not asked.seconds > 0 or asked.repeats < 1:
-            raise ValueError("--num-envs and --repeats must be at least 1, --seconds more than 0")
-        runs = [] if isinstance(asked, Envs) else trainings(asked)
+        if not asked.seconds > 0:
+            raise ValueError("--seconds must be more than 0")
+        if not isinstance(asked, Cores) and (asked.num_envs < 1 or asked.repeats < 1):
+            raise ValueError("--num-envs and --repeats must be at least 1")
+        sizes = core_sizes(asked) if isinstance(asked, Cores) else []
+        runs = trainings(asked) if isinstance(asked, Train) else []
     if isinstance(asked, Envs):
         measure_envs(asked)
+    elif isinstance(asked, Cores):
+        measure_cores(asked, sizes)
     else:
         measure_training(asked, runs)
     return 0
@@ -92,6 +124,52 @@ def measure_envs(asked: Envs) -> None:
             rates.append(steps / (time.perf_counter() - start))
         spread = f"{short(min(rates))} … {short(max(rates))}"
         print(f"{name:<16}{short(statistics.median(rates)):>8} steps/s   ({spread})", flush=True)
+
+
+def core_sizes(asked: Cores) -> list[tuple[int, int]]:
+    """Steps and environments of each unroll to measure.
+
+    Raises:
+        ValueError: one of them is none, or a core can't be built.
+    """
+    sizes = []
+    for text in asked.learning:
+        num_steps, _, num_envs = text.partition("x")
+        if not (num_steps.isdecimal() and num_envs.isdecimal() and int(num_steps) and int(num_envs)):
+            raise ValueError(f"--learning takes steps x environments, such as 80x16, got {text!r}")
+        sizes.append((int(num_steps), int(num_envs)))
+    if not asked.cores or not asked.hidden_sizes:
+        raise ValueError("--cores and --hidden-sizes must name at least one")
+    if min(asked.num_threads, *asked.hidden_sizes, *asked.acting) < 1:
+        raise ValueError("--hidden-sizes, --acting and --num-threads must be at least 1")
+    for hidden_size in asked.hidden_sizes:
+        for core in asked.cores:
+            make_core(core, hidden_size, hidden_size)
+    return sizes
+
+
+def measure_cores(asked: Cores, sizes: list[tuple[int, int]]) -> None:
+    """Prints a table for each hidden size: milliseconds, and their ratio to nn.LSTM."""
+    torch.set_num_threads(asked.num_threads)
+    choose = min if asked.statistic == "min" else statistics.median
+    say(
+        f"cores, {asked.num_threads} thread(s) of torch, float32, 1 % resets; {asked.statistic} ms, "
+        f"and times {PLAIN}\n"
+        f'"{PRODUCTS}": the least an LSTM can take. "{PLAIN}": without resets. "{MASKED}": step by step'
+    )
+    for H in asked.hidden_sizes:
+        torch.manual_seed(0)
+        cores = {name: make_core(name, H, H) for name in asked.cores}
+        contests = {f"learn {T}x{B}": learning(cores, T, B) for T, B in sizes}
+        contests |= {f"act {B}": acting(cores, B) for B in asked.acting}
+        columns = []
+        for contest in contests.values():
+            durations = take_turns(contest, seconds=asked.seconds)
+            columns.append({name: choose(taken) for name, taken in durations.items()})
+        say(f"\n{f'H = {H}':<16}" + "".join(f"{title:>16}" for title in contests))
+        for name in (PRODUCTS, PLAIN, MASKED, *cores):
+            cells = (f"{1e3 * column[name]:.3g} {column[name] / column[PLAIN]:5.2f}x" for column in columns)
+            say(f"{name:<16}" + "".join(f"{cell:>16}" for cell in cells))
 
 
 def trainings(asked: Train) -> list[Config]:

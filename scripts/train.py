@@ -51,9 +51,7 @@ def main(words: Sequence[str]) -> int:
     if not training.run():
         assert training.stopped_by is not None
         steps = training.learner.env_steps
-        say(
-            f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with"
-        )
+        say(f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with")
         say(f"  python -m scripts.train --resume {training.folder}")
         return 130 if training.stopped_by == signal.SIGINT else 143
     evaluation = evaluate(

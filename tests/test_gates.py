@@ -145,3 +145,35 @@ def test_time_scale_is_clipped():
     expected = torch.tensor([1.0, 1.0, 2.0, 100.0, 1e6, 1e6])
     torch.testing.assert_close(gates.time_scale(forget), expected, rtol=1e-4, atol=0)
     assert gates.time_scale(torch.ones(1), longest=50.0).item() == pytest.approx(50.0)
+
+
+def test_saturation_share_counts_both_ends():
+    """Fails if one end is left out, if the margin is 0.1, or if its borders are counted."""
+    gate = torch.tensor([[0.0, 0.04, 0.05, 0.06, 0.5], [0.94, 0.95, 0.96, 1.0, 0.3]], dtype=torch.float64)
+    assert gates.saturation_share(gate).item() == pytest.approx(4 / 10)
+    assert gates.saturation_share(gate, margin=0.35).item() == pytest.approx(9 / 10)
+    assert gates.saturation_share(gate[:, :1]).shape == ()
+
+
+@pytest.mark.parametrize("d", [64, 1000])
+def test_saturation_share_of_the_uniform_start(d):
+    """Fails if the share is that of one end: uniform gates have a tenth beyond margins of a twentieth."""
+    torch.manual_seed(0)
+    bias = torch.cat([gates.uniform_bias(d) for _ in range(20_000 // d)]).double()
+    expected = 2 * (gates.SATURATED - 1 / d) / (1 - 2 / d)
+    assert gates.saturation_share(bias.sigmoid()).item() == pytest.approx(expected, abs=0.01)
+    assert gates.saturation_share(gates.standard_bias(d).sigmoid()).item() == 0.0
+
+
+def test_saturation_share_shows_a_nan():
+    """Fails if NaN, which is neither below nor above, counts as unsaturated."""
+    assert gates.saturation_share(torch.tensor([0.5, math.nan])).isnan().item()
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, 0.6, math.nan, "0.1"])
+def test_saturation_share_refuses_a_margin_out_of_range(margin):
+    """Fails if the check is left out: the two ends would overlap, or be empty."""
+    with pytest.raises(ValueError, match="margin must lie above 0"):
+        gates.saturation_share(torch.rand(3), margin=margin)
+    with pytest.raises(ValueError, match="gate must not be empty"):
+        gates.saturation_share(torch.rand(0, 3))

@@ -205,6 +205,8 @@ def test_nothing_passes_a_reset(core):
         by_state = torch.autograd.grad(mine.values[3:].sum(), state, retain_graph=True, allow_unused=True)
         assert all(gradient is None or not gradient.any() for gradient in by_state)
         assert torch.autograd.grad(mine.values[2].sum(), state)[0].all()
+
+
 def test_rows_and_environments_do_not_mix():
     """An unroll of all environments gives what each gives by itself, row for row.
 

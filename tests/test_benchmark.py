@@ -1,0 +1,52 @@
+"""The benchmark of cores as its users meet it: a table for each size, and one line for bad input."""
+
+import re
+
+import pytest
+from test_scripts import assert_one_line
+
+from cores.yardsticks import MASKED, PLAIN, PRODUCTS
+from scripts import benchmark
+
+
+def test_benchmark_of_cores(capsys):
+    words = [
+        "cores",
+        "--cores",
+        "ur-lstm",
+        "memoryless",
+        "--hidden-sizes",
+        "4",
+        "6",
+        "--learning",
+        "5x3",
+        "2x1",
+    ]
+    assert benchmark.main([*words, "--acting", "3", "--seconds", "0.01", "--statistic", "min"]) == 0
+    tables = capsys.readouterr().out.split("\n\n")
+    assert len(tables) == 3
+    for table, size in zip(tables[1:], (4, 6), strict=True):
+        titles, *rows = table.rstrip("\n").splitlines()
+        assert re.split("  +", titles) == [f"H = {size}", "learn 5x3", "learn 2x1", "act 3"]
+        assert [re.split("  +", row)[0] for row in rows] == [PRODUCTS, PLAIN, MASKED, "ur-lstm", "memoryless"]
+        assert rows[1].count(" 1.00x") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--learning", "80"], "such as 80x16, got '80'"),
+        (["--learning", "0x16"], "such as 80x16"),
+        (["--acting", "0"], "--acting"),
+        (["--hidden-sizes"], "--hidden-sizes"),
+        (["--hidden-sizes", "0"], "--hidden-sizes"),
+        (["--num-threads", "0"], "--num-threads"),
+        (["--seconds", "nan"], "--seconds"),
+        (["--cores", "lsmt"], "did you mean lstm"),
+    ],
+)
+def test_benchmark_checks_its_words(capsys, words, part):
+    with pytest.raises(SystemExit) as exit_:
+        benchmark.main(["cores", *words])
+    assert exit_.value.code == 2
+    assert_one_line(capsys.readouterr().err, "benchmark", part)
