@@ -29,7 +29,7 @@ from agents.metrics import CurveWriter, Display, Stopwatch
 from agents.network import make_network
 from agents.runners.local import LocalRunner
 from agents.trajectory import Episodes, Inputs
-from cores.gates import time_scale
+from cores.gates import saturation_share, time_scale
 from envs import task_card
 
 NUM_DIAGNOSED_ENVS = 8
@@ -209,6 +209,7 @@ class Training:
         forget = gates["forget"]  # [T+1, B, H]
         scales = time_scale(forget.mean((0, 1))).log10()  # [H]
         scalars = {"memory/forget_gate_mean": forget.mean().item()}
+        scalars["memory/forget_gate_saturated_share"] = saturation_share(forget).item()
         scalars["memory/time_scale_median_steps"] = 10 ** scales.median().item()
         scalars["memory/time_scale_longest_steps"] = 10 ** scales.max().item()
         histograms = {"memory/forget_gate": forget.mean((0, 1)), "memory/time_scale_log10_steps": scales}

@@ -17,8 +17,8 @@ def test_a_bit_over_eight_steps(core, tmp_path):
 
     Each of the seeds 0 to 4 gave 0.999 with the memory, and from 0.491 to 0.504 without.
 
-    Mutations: the core state zeroed at every row; the sign of the policy's loss; for the control, the previous
-    action shown to it (it then remembers by repeating itself).
+    Mutations: the core state zeroed at every row; the sign of the policy's loss; no step of the optimiser.
+    For the control: its name leading to a core with memory.
     """
     config = Config(
         env="memory-len",
