@@ -19,7 +19,8 @@ RESET_SHARE = 0.01
 """Share of steps that begin an episode."""
 
 PRODUCTS, PLAIN, MASKED = "products only", "nn.LSTM", "nn.LSTM masked"
-"""The yardsticks: the products that an LSTM needs, which nothing can undercut; `nn.LSTM` without resets; and
+"""The yardsticks: an LSTM's matrix products by torch.mm and nothing else, the limit of all that is built on
+it; `nn.LSTM` without resets, which may undercut it where oneDNN multiplies small batches faster; and
 `nn.LSTM` called step by step, its state multiplied by a mask before each, as TorchBeast and CleanRL do."""
 
 Work = Callable[[], object]

@@ -155,7 +155,7 @@ def measure_cores(asked: Cores, sizes: list[tuple[int, int]]) -> None:
     say(
         f"cores, {asked.num_threads} thread(s) of torch, float32, 1 % resets; {asked.statistic} ms, "
         f"and times {PLAIN}\n"
-        f'"{PRODUCTS}": the least an LSTM can take. "{PLAIN}": without resets. "{MASKED}": step by step'
+        f'"{PRODUCTS}": those of an LSTM, by torch.mm. "{PLAIN}": without resets. "{MASKED}": step by step'
     )
     for H in asked.hidden_sizes:
         torch.manual_seed(0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
+import torch
 import tyro
 
 from agents.command_line import parse, usage_errors
@@ -55,6 +56,7 @@ def main(words: Sequence[str]) -> int:
         for name, rule in RULES.items():
             say(f"{name:<16}{rule.check.__doc__}\n{indented(rule.meaning)}")
         return 0
+    torch.set_num_threads(1)  # threads of small products wait for each other far longer than they compute
     findings = check_core(make)
     for finding in findings:
         say(line(finding))

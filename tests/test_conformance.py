@@ -10,6 +10,7 @@ from torch import nn
 
 from cores import CORES, conformance, make_core
 from cores.conformance import RULES, assert_rule, check_core, examine
+from cores.conformance.trial import difference
 
 X, H = 4, 6  # inputs, units
 
@@ -81,6 +82,15 @@ class WithFrozenWeights(Sound):
 def test_what_is_allowed(kind):
     """Fails if `prepare` leaves dropout on, or a rule asks whole numbers or frozen weights for gradients."""
     assert [finding for finding in check_core(lambda: kind(X, H)) if finding.complaint] == []
+
+
+def test_differences_are_measured_by_the_largest_entry():
+    """Fails if each entry is measured by itself: zero is left of large sums that cancel, but for rounding."""
+    wanted = torch.tensor([[1000.0, 0.0]])
+    assert difference(torch.tensor([[1000.0, 0.005]]), wanted) is None
+    assert difference(torch.tensor([[1000.0, 0.02]]), wanted) == "by 0.02, first at [0, 1]"
+    assert difference(wanted * float("nan"), wanted) == "by nan, first at [0, 0]"
+    assert difference(wanted[0], wanted) == "in shape: [2], not [1, 2]"
 
 
 @pytest.mark.parametrize(("name", "options"), [("on-lstm", {"chunk": 3}), ("chrono", {"t_max": 1000})])

@@ -138,9 +138,9 @@ RULES: dict[str, Rule] = {
         "dtype=torch.float32, torch.zeros without dtype, and tensors that are no registered buffers.",
     ),
     "gradients": Rule(
-        gradients.gradcheck,
-        "The core learns from wrong gradients. Look at a backward of one's own, and for detach in a part "
-        "of a step.",
+        gradients.finite_differences,
+        "The core learns from wrong gradients. Look at a backward of one's own, for detach in a part of "
+        "a step, and for a count kept in a floating state: it belongs in a tensor of whole numbers.",
     ),
     "save-load": Rule(
         copies.save_load,
