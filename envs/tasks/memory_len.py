@@ -118,6 +118,7 @@ class MemoryLen(NativeVectorEnv):
             oracle=1.0,
             episode_length=length + 1,
             ends=f"termination after {length + 1} actions",
+            known_budget="length 50: 1.5 M steps, ur-lstm (docs/results)",
         )
 
     def oracle(self) -> np.ndarray:
