@@ -1,7 +1,7 @@
 """The doctor as its users meet it: a line a rule, what a broken one means, and the right exit code."""
 
 import pytest
-from test_scripts import assert_one_line
+from programs import assert_one_line
 
 from cores.conformance import RULES
 from scripts import doctor
@@ -41,8 +41,5 @@ def test_doctor_lists_its_rules(capsys):
         (["cores"], "core"),
     ],
 )
-def test_doctor_checks_its_words(capsys, words, part):
-    with pytest.raises(SystemExit) as exit_:
-        doctor.main(words)
-    assert exit_.value.code == 2
-    assert_one_line(capsys.readouterr().err, "doctor", part)
+def test_doctor_checks_its_words(tmp_path, capsys, words, part):
+    assert_one_line(doctor.main, words, 2, tmp_path, capsys, part)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from programs import assert_one_line, tree
 
 from agents.training import Training
 from envs import ENVS
@@ -24,11 +25,6 @@ VALUES = """0 -1 nan inf -inf 1e400 x 1.5 10 true -- - é 1k a=1 length=3 length
 t_max=1e400 cpu: cpu:0 cpu:1 auto lstm chrono memoryless : a:b tmaze .."""
 
 
-def tree(folder):
-    """All that lies below a folder, with sizes."""
-    return sorted((str(path), path.stat().st_size) for path in folder.rglob("*"))
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a run that went to its end; nobody changes it."""
@@ -42,22 +38,6 @@ def finished(tmp_path_factory):
 def run(finished, tmp_path):
     """A copy of it."""
     return shutil.copytree(finished, tmp_path / "run")
-
-
-def assert_one_line(main, words, code, folder, capsys, part=""):
-    """The program ends with this code, one line on standard error and nothing else said or written."""
-    capsys.readouterr()
-    before = tree(folder)
-    with pytest.raises(SystemExit) as caught:
-        main(list(map(str, words)))
-    said = capsys.readouterr()
-    assert caught.value.code == code, said.err
-    assert said.out == ""
-    assert said.err.count("\n") == 1, said.err
-    assert "Traceback" not in said.err
-    assert said.err.startswith(f"{main.__module__.split('.')[-1]}: ")
-    assert part in said.err, said.err
-    assert tree(folder) == before
 
 
 @pytest.mark.parametrize(
