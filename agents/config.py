@@ -96,7 +96,10 @@ class Config:
         return parse_options("core-opt", self.core_opt)
 
 
-PRESETS: dict[str, dict[str, Any]] = {}
+MATCH = {"reward_scale": 0.1, "total_steps": 10_000_000}
+"""The last reward is 10: scaled to 1, the size that the defaults are made for. Its tasks need longer runs."""
+
+PRESETS: dict[str, dict[str, Any]] = {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
 
 DEFAULT_UNROLL_LENGTH = 128

@@ -34,8 +34,7 @@ def vtrace(
 ) -> VTraceReturns:
     """Computes the V-trace targets and advantages of one unroll (Espeholt et al. 2018, eq. 1).
 
-    The sum of equation 1 is evaluated backwards by its recursion (remark 1):
-    v_s - V(x_s) = delta_s + gamma_s c_s (v_{s+1} - V(x_{s+1})).
+    By its recursion (remark 1): v_s - V(x_s) = delta_s + gamma_s c_s (v_{s+1} - V(x_{s+1})).
 
     A row that is no transition (the step that only resets an environment) is handed in with
     log_rho = -inf: it then adds nothing, its target is its own value, and no trace crosses it.
