@@ -22,7 +22,9 @@ check: .venv/ready
 	$(PY) -m mypy
 
 bench: .venv/ready
-	$(PY) -m scripts.benchmark $(ARGS)
+	$(PY) -m scripts.benchmark envs
+	$(PY) -m scripts.benchmark train
+	$(PY) -m scripts.benchmark cores
 
 .venv/ready: constraints.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
