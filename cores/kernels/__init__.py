@@ -70,9 +70,10 @@ def gated_lstm_cell(cumax: bool, help: str, chunk: int) -> Cell | None:
 
 
 def _gated_lstm(cumax: bool, help: int, chunk: int) -> Cell:
-    from cores.kernels import gated_lstm
+    from cores.kernels import gated_lstm as lstm
+    from cores.kernels.products import panels
 
-    return Cell(gated_lstm.forward, gated_lstm.backward, (cumax, help, chunk))
+    return Cell(lstm.forward, lstm.backward, lstm.step, (cumax, help, chunk), panels)
 
 
 @cache
@@ -89,15 +90,10 @@ def gated_gru_cell(help: str) -> GRUCell | None:
 
 
 def _gated_gru(refined: bool) -> GRUCell:
-    from cores.kernels import gated_gru
+    from cores.kernels import gated_gru as gru
+    from cores.kernels.products import panels
 
-    return GRUCell(
-        gated_gru.activate_gates,
-        gated_gru.update,
-        gated_gru.update_backward,
-        gated_gru.gates_backward,
-        refined,
-    )
+    return GRUCell(gru.forward, gru.backward, gru.activate_gates, gru.update, refined, panels)
 
 
 @cache

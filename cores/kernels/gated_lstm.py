@@ -1,4 +1,4 @@
-"""The pointwise half of the LSTM grid's step, forward and backward; the matrix products are `unroll.py`'s.
+"""The LSTM grid's unroll, forward and backward: in each step a product, then a pointwise half.
 
 Source: the equations of `cores.lstm.GatedLSTM` and `cores.gates`; the backward pass is derived from them.
 
@@ -9,8 +9,6 @@ forget and write are the effective gates, so that c_new = forget * c + write * u
 
 from typing import Any
 
-import numpy as np
-
 from cores.kernels.activations import (
     cumax_backward,
     cumulate,
@@ -20,39 +18,102 @@ from cores.kernels.activations import (
     tanh_row,
 )
 from cores.kernels.compiled import compiled, part
-from cores.kernels.rows import ONE, TWO, ZERO, complement, copy_row, fill_zero, negate, product, subtract
+from cores.kernels.products import add_matrix_product
+from cores.kernels.rows import ONE, TWO, ZERO, add, complement, copy_row, fill_zero, negate, product, subtract
 
 NONE, REFINE, MASTER = 0, 1, 2
 
 
 @compiled
 def forward(
-    t: int, gates: Any, cells: Any, entered: Any, out: Any, reset: Any, cumax: bool, help: int, chunk: int
-) -> None:
-    """Takes step t of every environment, with its resets.
+    first: int, last: int, packed: Any, gates: Any, cells: Any, entered: Any, out: Any, reset: Any, work: Any,
+    cumax: bool, help: int, chunk: int,
+) -> None:  # fmt: skip
+    """Takes all steps of some environments.
+
+    Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
+        packed: the recurrent weights' transpose, [H, G], by `cores.kernels.products.panels`.
+        gates: [T, B, G]: the inputs' share of the pre-activations; left as by `step`.
+        cells: [T + 1, B, H]: as in `step`.
+        entered: [T, B, H]: as in `step`; row 0 is h before the unroll, reset.
+        out: [T, B, H]: as in `step`.
+        reset: [T, B] bool: as in `step`.
+        work: as in `step`.
+        cumax: as in `step`.
+        help: as in `step`.
+        chunk: as in `step`.
+    """
+    for t in range(out.shape[0]):
+        add_matrix_product(entered[t, first:last], packed, gates[t, first:last])
+        step(t, first, last, gates, cells, entered, out, reset, work, cumax, help, chunk)
+
+
+@compiled
+def backward(
+    first: int, last: int, packed: Any, gates: Any, cells: Any, reset: Any, d_out: Any, d_h: Any, d_c: Any,
+    d_gates: Any, work: Any, cumax: bool, help: int, chunk: int,
+) -> None:  # fmt: skip
+    """Takes all steps of some environments backward.
+
+    Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
+        packed: the recurrent weights, [G, H], by `cores.kernels.products.panels`.
+        gates: [T, B, G]: as in `step_backward`.
+        cells: [T + 1, B, H]: as in `step_backward`.
+        reset: [T, B] bool: as in `step_backward`.
+        d_out: [T, B, H]: as in `step_backward`.
+        d_h: [B, H]: gradient by h after the unroll; becomes the one by h before it.
+        d_c: [B, H]: gradient by c after the unroll; becomes the one by c before it.
+        d_gates: [T, B, G]: as in `step_backward`.
+        work: as in `step`.
+        cumax: as in `step`.
+        help: as in `step`.
+        chunk: as in `step`.
+    """
+    for t in range(d_out.shape[0] - 1, -1, -1):
+        step_backward(t, first, last, gates, cells, reset, d_out, d_h, d_c, d_gates, work, cumax, help, chunk)
+        add_matrix_product(d_gates[t, first:last], packed, d_h[first:last])
+    for b in range(first, last):
+        if reset[0, b]:
+            fill_zero(d_h[b])
+            fill_zero(d_c[b])
+
+
+@compiled
+def step(
+    t: int, first: int, last: int, gates: Any, cells: Any, entered: Any, out: Any, reset: Any, work: Any,
+    cumax: bool, help: int, chunk: int,
+) -> None:  # fmt: skip
+    """Takes the pointwise half of step t, with its resets.
 
     c is reset on the way in. h was needed before, in the product, so that the step before has reset it.
 
     Args:
         t: the step, in [0, T).
+        first: the first environment.
+        last: the one behind the last environment.
         gates: [T, B, G]: row t holds pre-activations, and is left with activations (of cumax: the softmax).
         cells: [T + 1, B, H]: row t is c before the step, and is reset; row t + 1 becomes c after it.
         entered: [T, B, H]: row t + 1, if there is one, becomes h after the step, reset for step t + 1.
         out: [T, B, H]: row t becomes h after the step.
         reset: [T, B] bool: where row t is set, c and h enter step t as zeros.
+        work: [B, 6, H]: scratch; row `first` is used.
         cumax: the forget gate is cumax(P_f), and not sigma(P_f).
         help: NONE, REFINE or MASTER.
         chunk: C, units that share one entry of a master gate.
     """
-    T, B, H = out.shape
-    work = np.empty((5, H), gates.dtype)
-    for b in range(B):
+    T, _, H = out.shape
+    mine = work[first]
+    for b in range(first, last):
         row, c, c_new, h = gates[t, b], cells[t, b], cells[t + 1, b], out[t, b]
         if reset[t, b]:
             fill_zero(c)
         activate(row, H, cumax, help)
-        effective_gates(row, H, cumax, help, chunk, work)
-        new_cell(work[1], work[2], row[3 * H : 4 * H], c, c_new)
+        effective_gates(row, H, cumax, help, chunk, mine)
+        new_cell(mine[1], mine[2], row[3 * H : 4 * H], c, c_new)
         new_output(row[2 * H : 3 * H], c_new, h)
         if t + 1 < T:
             if reset[t + 1, b]:
@@ -61,46 +122,50 @@ def forward(
                 copy_row(h, entered[t + 1, b])
 
 
-@compiled
-def backward(
-    t: int, gates: Any, cells: Any, reset: Any, d_out: Any, d_h: Any, d_c: Any, d_gates: Any,
-    cumax: bool, help: int, chunk: int,
+@part
+def step_backward(
+    t: int, first: int, last: int, gates: Any, cells: Any, reset: Any, d_out: Any, d_h: Any, d_c: Any,
+    d_gates: Any, work: Any, cumax: bool, help: int, chunk: int,
 ) -> None:  # fmt: skip
-    """Takes step t backward, all but the products with the weights.
+    """Takes the pointwise half of step t backward.
 
     Args:
         t: the step, in [0, T).
-        gates: [T, B, G]: activations, as `forward` leaves them.
-        cells: [T + 1, B, H]: as `forward` leaves them.
+        first: the first environment.
+        last: the one behind the last environment.
+        gates: [T, B, G]: activations, as `step` leaves them.
+        cells: [T + 1, B, H]: as `step` leaves them.
         reset: [T, B] bool: where row t + 1 is set, nothing comes back from step t + 1.
         d_out: [T, B, H]: gradient by the outputs.
-        d_h: [B, H]: gradient by the h that enters step t + 1; its resets are applied here.
+        d_h: [B, H]: gradient by the h that enters step t + 1; left at zero, for the product to add to.
         d_c: [B, H]: gradient by the c that enters step t + 1; becomes the one by the c that enters step t.
         d_gates: [T, B, G]: row t becomes the gradient by the pre-activations.
-        cumax: as in `forward`.
-        help: as in `forward`.
-        chunk: as in `forward`.
+        work: as in `step`.
+        cumax: as in `step`.
+        help: as in `step`.
+        chunk: as in `step`.
     """
-    T, B, H = d_out.shape
-    work = np.empty((5, H), gates.dtype)
-    tanh_c = np.empty(H, gates.dtype)
-    for b in range(B):
-        row, d_row, c, dc = gates[t, b], d_gates[t, b], cells[t, b], d_c[b]
+    T, _, H = d_out.shape
+    mine = work[first]
+    forget, write, tanh_c = mine[1], mine[2], mine[5]
+    for b in range(first, last):
+        row, d_row, c, dh, dc = gates[t, b], d_gates[t, b], cells[t, b], d_h[b], d_c[b]
         o, u = row[2 * H : 3 * H], row[3 * H : 4 * H]
-        effective_gates(row, H, cumax, help, chunk, work)
-        forget, write = work[1], work[2]
-        new_cell(forget, write, u, c, tanh_c)
+        effective_gates(row, H, cumax, help, chunk, mine)
+        new_cell(forget, write, u, c, tanh_c)  # not from cells: a reset may have replaced it
         tanh_row(tanh_c)
         if t + 1 < T and reset[t + 1, b]:
-            fill_zero(d_h[b])
+            fill_zero(dh)
             fill_zero(dc)
-        d_output_gate(o, tanh_c, d_out[t, b], d_h[b], d_row[2 * H : 3 * H])
-        d_new_cell(o, tanh_c, d_out[t, b], d_h[b], dc)
+        add(d_out[t, b], dh)
+        d_output_gate(o, tanh_c, dh, d_row[2 * H : 3 * H])
+        d_new_cell(o, tanh_c, dh, dc)
+        fill_zero(dh)
         d_candidate(write, u, dc, d_row[3 * H : 4 * H])
         product(dc, c, d_row[:H])
         product(dc, u, d_row[H : 2 * H])
         product(dc, forget, dc)
-        help_backward(row, H, help, chunk, work, d_row)
+        help_backward(row, H, help, chunk, mine, d_row)
         sigmoid_backward(row[H : 2 * H], d_row[H : 2 * H])
         if cumax:
             cumax_backward(row[:H], d_row[:H])
@@ -125,7 +190,7 @@ def activate(row: Any, H: int, cumax: bool, help: int) -> None:
 
 @part
 def effective_gates(row: Any, H: int, cumax: bool, help: int, chunk: int, work: Any) -> None:
-    """Writes into work, [5, H]: f, forget, write, and with MASTER F and I, one entry a unit."""
+    """Writes into work, [6, H]: f, forget, write, and with MASTER F and I, one entry a unit."""
     f, forget, write, beside = work[0], work[1], work[2], row[H : 2 * H]
     if cumax:
         cumulate(row[:H], f)
@@ -187,17 +252,17 @@ def new_output(o: Any, c_new: Any, h: Any) -> None:
 
 
 @part
-def d_output_gate(o: Any, tanh_c: Any, d_out: Any, d_h: Any, d: Any) -> None:
+def d_output_gate(o: Any, tanh_c: Any, d_h: Any, d: Any) -> None:
     """Gradient by P_o."""
     for j in range(d.size):
-        d[j] = (d_out[j] + d_h[j]) * tanh_c[j] * o[j] * (ONE - o[j])
+        d[j] = d_h[j] * tanh_c[j] * o[j] * (ONE - o[j])
 
 
 @part
-def d_new_cell(o: Any, tanh_c: Any, d_out: Any, d_h: Any, d_c: Any) -> None:
+def d_new_cell(o: Any, tanh_c: Any, d_h: Any, d_c: Any) -> None:
     """Adds to the gradient by c_new what comes through h."""
     for j in range(d_c.size):
-        d_c[j] += (d_out[j] + d_h[j]) * o[j] * (ONE - tanh_c[j] * tanh_c[j])
+        d_c[j] += d_h[j] * o[j] * (ONE - tanh_c[j] * tanh_c[j])
 
 
 @part

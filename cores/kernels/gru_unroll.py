@@ -9,27 +9,30 @@ The definition is `RecurrentCore.forward`; this is the same function, and is tes
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from cores.kernels.unroll import Weights
+from cores.kernels.unroll import Weights, split_batch
 
 
 class GRUCell(NamedTuple):
-    """The pointwise half of a GRU's step.
+    """A GRU's compiled functions.
 
     Attributes:
+        forward: as `cores.kernels.gated_gru.forward`.
+        backward: as `cores.kernels.gated_gru.backward`.
         activate_gates: as `cores.kernels.gated_gru.activate_gates`.
         update: as `cores.kernels.gated_gru.update`.
-        update_backward: as `cores.kernels.gated_gru.update_backward`.
-        gates_backward: as `cores.kernels.gated_gru.gates_backward`.
-        refined: what all take after their arrays.
+        refined: what all four take after their arrays.
+        panels: as `cores.kernels.products.panels`.
     """
 
+    forward: Callable[..., None]
+    backward: Callable[..., None]
     activate_gates: Callable[..., None]
     update: Callable[..., None]
-    update_backward: Callable[..., None]
-    gates_backward: Callable[..., None]
     refined: bool
+    panels: Callable[[np.ndarray], np.ndarray]
 
 
 class GRUTrace(NamedTuple):
@@ -65,8 +68,28 @@ def fused_gru_unroll(
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, h, *weights)):
         return _Unroll.apply(cell, inputs, h, reset, *weights)
+    if len(inputs) == 1:
+        return _act(cell, inputs, h, reset, weights)
     out = _run(cell, inputs, h, reset, weights).out
     return out, out[-1].clone()
+
+
+def _act(
+    cell: GRUCell, inputs: torch.Tensor, h: torch.Tensor, reset: torch.Tensor, weights: Weights
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Takes one step without gradients, with torch's products: laying out weights takes as long as a step."""
+    B, H = h.shape
+    gates = torch.addmm(weights.bias, inputs[0], weights.ih.t())
+    entered = h.masked_fill(reset[0].unsqueeze(1), 0.0)
+    scaled, out = torch.empty_like(entered), h.new_empty(1, B, H)
+    width = gates.shape[1] - H
+    before, first = entered.numpy()[None], reset.contiguous().numpy()
+    gates[:, :width].addmm_(entered, weights.hh[:width].t())
+    cell.activate_gates(0, 0, B, gates.numpy()[None], before, scaled.numpy()[None], cell.refined)
+    gates[:, width:].addmm_(scaled, weights.hh[width:].t())
+    work = torch.empty_like(entered).numpy()
+    cell.update(0, 0, B, gates.numpy()[None], before, out.numpy(), first, work, cell.refined)
+    return out, out[0].clone()
 
 
 def _run(
@@ -77,22 +100,11 @@ def _run(
     gates = torch.addmm(weights.bias, inputs.reshape(T * B, I), weights.ih.t()).view(T, B, -1)
     entered, scaled, out = (h.new_empty(T, B, H) for _ in range(3))
     entered[0] = h.masked_fill(reset[0].unsqueeze(1), 0.0)
-    width = gates.shape[2] - H
-    weight_gates, weight_u = weights.hh[:width].t(), weights.hh[width:].t()
-    arrays = [tensor.numpy() for tensor in (gates, entered, scaled, out, reset.contiguous())]
-    for t, (pre_gates, pre_u, before, after) in enumerate(
-        zip(
-            gates[:, :, :width].unbind(0),
-            gates[:, :, width:].unbind(0),
-            entered.unbind(0),
-            scaled.unbind(0),
-            strict=True,
-        )
-    ):
-        pre_gates.addmm_(before, weight_gates)
-        cell.activate_gates(t, *arrays[:3], cell.refined)
-        pre_u.addmm_(after, weight_u)
-        cell.update(t, *arrays[:2], *arrays[3:], cell.refined)
+    packed = [cell.panels(part.T) for part in np.split(weights.hh.detach().numpy(), [gates.shape[2] - H])]
+    arrays = [
+        tensor.numpy() for tensor in (gates, entered, scaled, out, reset.contiguous(), torch.empty_like(h))
+    ]
+    split_batch(cell.forward, B, *packed, *arrays, cell.refined)
     return GRUTrace(gates, entered, scaled, out)
 
 
@@ -157,15 +169,10 @@ def _run_backward(
     """
     d_out = d_results[0].contiguous()
     d_h = d_results[1].clone(memory_format=torch.contiguous_format)  # written to below
-    d_gates, d_scaled = torch.empty_like(gates), torch.empty_like(d_h)
+    d_gates, d_scaled, work = torch.empty_like(gates), torch.empty_like(d_h), torch.empty_like(d_h)
     width = gates.shape[2] - d_h.shape[1]
-    weight_gates, weight_u = weight_hh[:width], weight_hh[width:]
-    rows_gates, rows_u = d_gates[:, :, :width].unbind(0), d_gates[:, :, width:].unbind(0)
-    tensors = (gates, entered, reset.contiguous(), d_out, d_h, d_gates, d_scaled)
-    act, before, first, by_out, by_h, by_gates, by_scaled = [tensor.numpy() for tensor in tensors]
-    for t in range(len(rows_u) - 1, -1, -1):
-        cell.update_backward(t, act, before, first, by_out, by_h, by_gates, cell.refined)
-        torch.mm(rows_u[t], weight_u, out=d_scaled)
-        cell.gates_backward(t, act, before, by_scaled, by_h, by_gates, cell.refined)
-        d_h.addmm_(rows_gates[t], weight_gates)
-    return d_gates, d_h.masked_fill_(reset[0].unsqueeze(1), 0.0)
+    packed = [cell.panels(part) for part in np.split(weight_hh.detach().numpy(), [width])]
+    tensors = (gates, entered, reset.contiguous(), d_out, d_h, d_gates, d_scaled, work)
+    arrays = [tensor.numpy() for tensor in tensors]
+    split_batch(cell.backward, len(d_h), *packed, *arrays, cell.refined)
+    return d_gates, d_h

@@ -54,3 +54,17 @@ def fill_zero(row: Any) -> None:
     """Selects zero, whatever the row held."""
     for j in range(row.size):
         row[j] = ZERO
+
+
+@part
+def add(row: Any, total: Any) -> None:
+    """Adds a row."""
+    for j in range(total.size):
+        total[j] += row[j]
+
+
+@part
+def add_product(a: Any, b: Any, total: Any) -> None:
+    """Adds the product of two rows."""
+    for j in range(total.size):
+        total[j] += a[j] * b[j]

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from cores.kernels.unroll import split_batch
+
 
 class Scan(NamedTuple):
     """The loops over all steps.
@@ -90,7 +92,8 @@ class _MinGRU(torch.autograd.Function):
         gates = torch.addmm(bias, inputs.reshape(T * B, I), weight.t()).view(T, B, -1)
         h, reset = h.contiguous(), reset.contiguous()
         out = gates.new_empty(T, B, h.shape[1])
-        scan.forward(*(tensor.numpy() for tensor in (gates, h.detach(), reset, out)))
+        tensors = (gates, h.detach(), reset, out, h.new_zeros(h.shape[1]))
+        split_batch(scan.forward, B, *(tensor.numpy() for tensor in tensors))
         ctx.scan = scan
         ctx.save_for_backward(inputs, weight, gates, h, reset, out)
         return out, out[-1].clone()
@@ -104,7 +107,8 @@ class _MinGRU(torch.autograd.Function):
         d_out = d_results[0].contiguous()
         d_h = d_results[1].clone(memory_format=torch.contiguous_format)  # written to
         d_gates = torch.empty_like(trace[0])
-        ctx.scan.backward(*(tensor.numpy() for tensor in (*trace, d_out, d_h, d_gates)))
+        tensors = (*trace, d_out, d_h, d_gates, d_h.new_zeros(d_h.shape[1]))
+        split_batch(ctx.scan.backward, len(d_h), *(tensor.numpy() for tensor in tensors))
         rows = d_gates.flatten(0, 1)  # [T B, 2 H]
         return (
             None,
@@ -131,8 +135,8 @@ class _LRU(torch.autograd.Function):
         """Runs it, and keeps what the gradient needs."""
         driven, before, reset = driven.contiguous(), before.contiguous(), reset.contiguous()
         states = torch.empty_like(driven)
-        arrays = (driven, before, eigenvalues, reset, states)
-        scan.forward(*(tensor.detach().numpy() for tensor in arrays))
+        tensors = (driven, before, eigenvalues, reset, states, torch.zeros_like(eigenvalues))
+        split_batch(scan.forward, len(before), *(tensor.detach().numpy() for tensor in tensors))
         ctx.scan = scan
         ctx.save_for_backward(before, eigenvalues, reset, states)
         return states, states[-1].clone()
@@ -144,6 +148,7 @@ class _LRU(torch.autograd.Function):
         d_states = d_results[0].contiguous()
         d_before = d_results[1].clone(memory_format=torch.contiguous_format)  # written to
         d_driven, d_by = torch.empty_like(d_states), torch.zeros_like(d_before)
-        arrays = (*ctx.saved_tensors, d_states, d_before, d_driven, d_by)
-        ctx.scan.backward(*(tensor.numpy() for tensor in arrays))
+        zeros = d_by.new_zeros(d_by.shape[1])
+        tensors = (*ctx.saved_tensors, d_states, d_before, d_driven, d_by, zeros)
+        split_batch(ctx.scan.backward, len(d_by), *(tensor.numpy() for tensor in tensors))
         return None, d_driven, d_before, d_by.sum(0), None

@@ -8,38 +8,43 @@ Names of rows: p is the state that enters a step; d_x is the gradient by x.
 
 from typing import Any
 
-import numpy as np
-
 from cores.kernels.activations import sigmoid_backward, sigmoid_row
-from cores.kernels.compiled import compiled, part
-from cores.kernels.gated_gru import add, d_update, interpolate, keep
-from cores.kernels.rows import copy_row, fill_zero, product
+from cores.kernels.compiled import compiled, inlined, part
+from cores.kernels.gated_gru import d_update, interpolate, keep
+from cores.kernels.rows import add, copy_row, fill_zero, product
 
 
 @compiled
-def mingru_forward(gates: Any, h: Any, reset: Any, out: Any) -> None:
-    """Takes all steps of a minGRU.
+def mingru_forward(first: int, last: int, gates: Any, h: Any, reset: Any, out: Any, zeros: Any) -> None:
+    """Takes all steps of a minGRU in some environments.
 
     Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
         gates: [T, B, 2 H]: pre-activations of z and the candidates u; z's part becomes z.
         h: [B, H]: the output before step 0.
         reset: [T, B] bool: where it is set, zeros enter the step.
         out: [T, B, H]: becomes h after each step.
+        zeros: [H]: zeros.
     """
-    T, B, H = out.shape
-    zeros = np.zeros(H, gates.dtype)
+    T, _, H = out.shape
     for t in range(T):
-        for b in range(B):
+        for b in range(first, last):
             z, u = gates[t, b, :H], gates[t, b, H:]
             sigmoid_row(z)
             interpolate(z, u, entering(t, b, h, reset, out, zeros), out[t, b])
 
 
 @compiled
-def mingru_backward(gates: Any, h: Any, reset: Any, out: Any, d_out: Any, d_h: Any, d_gates: Any) -> None:
-    """Takes all steps of a minGRU backward.
+def mingru_backward(
+    first: int, last: int, gates: Any, h: Any, reset: Any, out: Any, d_out: Any, d_h: Any, d_gates: Any,
+    zeros: Any,
+) -> None:  # fmt: skip
+    """Takes all steps of a minGRU backward in some environments.
 
     Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
         gates: [T, B, 2 H]: as `mingru_forward` leaves them.
         h: [B, H]: the output before step 0.
         reset: [T, B] bool: where it is set, nothing goes back beyond the step.
@@ -47,11 +52,11 @@ def mingru_backward(gates: Any, h: Any, reset: Any, out: Any, d_out: Any, d_h: A
         d_out: [T, B, H]: gradient by the outputs.
         d_h: [B, H]: gradient by the last output, as a state; becomes the one by h.
         d_gates: [T, B, 2 H]: becomes the gradient by the pre-activations and candidates.
+        zeros: [H]: zeros.
     """
-    T, B, H = out.shape
-    zeros = np.zeros(H, gates.dtype)
+    T, _, H = out.shape
     for t in range(T - 1, -1, -1):
-        for b in range(B):
+        for b in range(first, last):
             z, u, d_z, dh = gates[t, b, :H], gates[t, b, H:], d_gates[t, b, :H], d_h[b]
             add(d_out[t, b], dh)
             d_update(dh, u, entering(t, b, h, reset, out, zeros), d_z)
@@ -63,21 +68,28 @@ def mingru_backward(gates: Any, h: Any, reset: Any, out: Any, d_out: Any, d_h: A
 
 
 @compiled
-def lru_forward(driven: Any, before: Any, eigenvalues: Any, reset: Any, states: Any) -> None:
-    """Takes all steps of x_t = lambda * x_{t-1} + driven_t, complex; real parts first, then imaginary ones.
+def lru_forward(
+    first: int, last: int, driven: Any, before: Any, eigenvalues: Any, reset: Any, states: Any, zeros: Any
+) -> None:
+    """Takes all steps of x_t = lambda * x_{t-1} + driven_t in some environments.
+
+    Numbers are complex: the last axis holds the real parts, then the imaginary ones.
 
     Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
         driven: [T, B, 2 H]: what the inputs add.
         before: [B, 2 H]: the state before step 0.
         eigenvalues: [2 H]: lambda.
         reset: [T, B] bool: where it is set, zeros enter the step.
         states: [T, B, 2 H]: becomes the state after each step.
+        zeros: [2 H]: zeros.
     """
-    T, B, width = states.shape
+    T, _, width = states.shape
     H = width // 2
-    re, im, zeros = eigenvalues[:H], eigenvalues[H:], np.zeros(width, states.dtype)
+    re, im = eigenvalues[:H], eigenvalues[H:]
     for t in range(T):
-        for b in range(B):
+        for b in range(first, last):
             p = entering(t, b, before, reset, states, zeros)
             real_part(re, im, p[:H], p[H:], driven[t, b, :H], states[t, b, :H])
             imaginary_part(re, im, p[:H], p[H:], driven[t, b, H:], states[t, b, H:])
@@ -85,11 +97,14 @@ def lru_forward(driven: Any, before: Any, eigenvalues: Any, reset: Any, states: 
 
 @compiled
 def lru_backward(
-    before: Any, eigenvalues: Any, reset: Any, states: Any, d_states: Any, d_x: Any, d_driven: Any, d_by: Any
-) -> None:
-    """Takes all steps of `lru_forward` backward.
+    first: int, last: int, before: Any, eigenvalues: Any, reset: Any, states: Any, d_states: Any, d_x: Any,
+    d_driven: Any, d_by: Any, zeros: Any,
+) -> None:  # fmt: skip
+    """Takes all steps of `lru_forward` backward in some environments.
 
     Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
         before: [B, 2 H]: the state before step 0.
         eigenvalues: [2 H]: lambda.
         reset: [T, B] bool: where it is set, nothing goes back beyond the step.
@@ -98,12 +113,13 @@ def lru_backward(
         d_x: [B, 2 H]: gradient by the last state, handed on; becomes the one by `before`.
         d_driven: [T, B, 2 H]: becomes the gradient by `driven`.
         d_by: [B, 2 H]: zeros; becomes each environment's share of the gradient by lambda.
+        zeros: [2 H]: zeros.
     """
-    T, B, width = states.shape
+    T, _, width = states.shape
     H = width // 2
-    re, im, zeros = eigenvalues[:H], eigenvalues[H:], np.zeros(width, states.dtype)
+    re, im = eigenvalues[:H], eigenvalues[H:]
     for t in range(T - 1, -1, -1):
-        for b in range(B):
+        for b in range(first, last):
             p, d, dx = entering(t, b, before, reset, states, zeros), d_driven[t, b], d_x[b]
             add(d_states[t, b], dx)
             copy_row(dx, d)
@@ -116,7 +132,7 @@ def lru_backward(
                 conjugate_imaginary(d[:H], d[H:], re, im, dx[H:])
 
 
-@part
+@inlined
 def entering(t: int, b: int, first: Any, reset: Any, after: Any, zeros: Any) -> Any:
     """Finds the state that enters a step, without copying it."""
     if reset[t, b]:

@@ -1,4 +1,4 @@
-"""The fused unroll on the CPU: a few large matrix products, and one pointwise call a step.
+"""The fused unroll on the CPU: a few large matrix products around one compiled call for all steps.
 
 Source: the layout is cuDNN's, Appleyard, Kocisky, Blunsom 2016, "Optimizing Performance of Recurrent Neural
 Networks on GPUs" (arXiv 1604.01946): the inputs' product for all steps at once, the weights' gradients as one
@@ -8,23 +8,36 @@ The definition is `RecurrentCore.forward`; this is the same function, and is tes
 """
 
 from collections.abc import Callable
+from itertools import pairwise
+from threading import Thread
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+
+NUM_WORK_ROWS = 6
+"""Rows of scratch that the compiled functions ask for."""
+
+MIN_PART = 4
+"""Environments for which a thread of their own pays: fewer rows make slow tiles of a product."""
 
 
 class Cell(NamedTuple):
-    """What is particular to a cell: the pointwise half of its step.
+    """What is particular to a cell: its compiled functions.
 
     Attributes:
         forward: as `cores.kernels.gated_lstm.forward`.
         backward: as `cores.kernels.gated_lstm.backward`.
-        options: what both take after their arrays.
+        step: as `cores.kernels.gated_lstm.step`.
+        options: what all three take after their arrays.
+        panels: as `cores.kernels.products.panels`.
     """
 
     forward: Callable[..., None]
     backward: Callable[..., None]
+    step: Callable[..., None]
     options: tuple[int, ...]
+    panels: Callable[[np.ndarray], np.ndarray]
 
 
 class Weights(NamedTuple):
@@ -83,10 +96,10 @@ def _act(
     gates.addmm_(h.masked_fill(reset[0].unsqueeze(1), 0.0), weights.hh.t())
     cells, out = h.new_empty(2, B, H), h.new_empty(1, B, H)
     cells[0] = c
+    work = h.new_empty(B, NUM_WORK_ROWS, H)
     after = out.numpy()  # also stands for `entered`: there is no next step to enter
-    cell.forward(
-        0, gates.numpy()[None], cells.numpy(), after, after, reset.contiguous().numpy(), *cell.options
-    )
+    arrays = (gates.numpy()[None], cells.numpy(), after, after, reset.contiguous().numpy(), work.numpy())
+    cell.step(0, 0, B, *arrays, *cell.options)
     return out, out[0].clone(), cells[1]
 
 
@@ -99,12 +112,32 @@ def _run(
     cells, entered, out = h.new_empty(T + 1, B, H), h.new_empty(T, B, H), h.new_empty(T, B, H)
     cells[0] = c
     entered[0] = h.masked_fill(reset[0].unsqueeze(1), 0.0)
-    transposed = weights.hh.t()
-    arrays = [tensor.numpy() for tensor in (gates, cells, entered, out, reset.contiguous())]
-    for t, (pre, before) in enumerate(zip(gates.unbind(0), entered.unbind(0), strict=True)):
-        pre.addmm_(before, transposed)
-        cell.forward(t, *arrays, *cell.options)
+    packed = cell.panels(weights.hh.detach().t().numpy())
+    work = h.new_empty(B, NUM_WORK_ROWS, H)
+    arrays = [tensor.numpy() for tensor in (gates, cells, entered, out, reset.contiguous(), work)]
+    split_batch(cell.forward, B, packed, *arrays, *cell.options)
     return Trace(gates, cells, entered, out)
+
+
+def split_batch(work: Callable[..., None], batch_size: int, *arguments: object) -> None:
+    """Does work on all environments, in as many threads as torch is given.
+
+    Each thread takes some environments through all steps: they wait for each other once, not at each step.
+    What comes out does not depend on how many there are.
+
+    Args:
+        work: a compiled function of the first environment, the one behind the last, and the arguments.
+        batch_size: B, number of environments.
+        *arguments: what it takes after them.
+    """
+    num_parts = min(torch.get_num_threads(), -(-batch_size // MIN_PART))
+    bounds = [batch_size * part // num_parts for part in range(num_parts + 1)]
+    threads = [Thread(target=work, args=(first, last, *arguments)) for first, last in pairwise(bounds[1:])]
+    for thread in threads:
+        thread.start()
+    work(0, bounds[1], *arguments)
+    for thread in threads:
+        thread.join()
 
 
 def _results(trace: Trace) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -170,11 +203,9 @@ def _run_backward(
     d_out = d_results[0].contiguous()
     d_h, d_c = (d.clone(memory_format=torch.contiguous_format) for d in d_results[1:])  # written to below
     d_gates = torch.empty_like(gates)
-    tensors = (gates, cells, reset.contiguous(), d_out, d_h, d_c, d_gates)
+    work = d_h.new_empty(len(d_h), NUM_WORK_ROWS, d_h.shape[1])
+    tensors = (gates, cells, reset.contiguous(), d_out, d_h, d_c, d_gates, work)
     arrays = [tensor.numpy() for tensor in tensors]
-    rows = d_gates.unbind(0)
-    for t in range(len(rows) - 1, -1, -1):
-        cell.backward(t, *arrays, *cell.options)
-        torch.mm(rows[t], weight_hh, out=d_h)
-    first = reset[0].unsqueeze(1)  # [B, 1]
-    return d_gates, d_h.masked_fill_(first, 0.0), d_c.masked_fill_(first, 0.0)
+    packed = cell.panels(weight_hh.detach().numpy())
+    split_batch(cell.backward, len(d_h), packed, *arrays, *cell.options)
+    return d_gates, d_h, d_c
