@@ -6,7 +6,7 @@ while it runs down a panel. What a BLAS spends on every call, on layout, on choi
 as much as the product itself at the sizes of a step; here it is spent once an unroll.
 
 Every entry of a result is one chain of multiply-adds in the order of k, whatever the batch: so it does not
-depend on which other rows are there, nor on how a batch is split.
+depend on which other rows are there, nor on how they are shared among threads.
 """
 
 from typing import Any
@@ -18,6 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from cores.kernels.compiled import compiled, part
+from cores.kernels.rows import copy_row, fill_zero
 
 AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f", False))
 VECTOR_BYTES = 64 if AVX512 else 32
@@ -53,12 +54,11 @@ def _pack_rows(matrix: Any, packed: Any) -> None:
     K, N = matrix.shape
     width = packed.shape[2]
     for p in range(packed.shape[0]):
-        num_valid = min(width, N - p * width)
+        start = p * width
+        num_valid = min(width, N - start)
         for k in range(K):
-            for j in range(num_valid):
-                packed[p, k, j] = matrix[k, p * width + j]
-            for j in range(num_valid, width):
-                packed[p, k, j] = 0.0
+            copy_row(matrix[k, start : start + num_valid], packed[p, k, :num_valid])
+            fill_zero(packed[p, k, num_valid:])
 
 
 @compiled
