@@ -18,10 +18,9 @@ from cores.core import RecurrentCore, State
 RESET_SHARE = 0.01
 """Share of steps that begin an episode."""
 
-PRODUCTS, PLAIN, MASKED = "products only", "nn.LSTM", "nn.LSTM masked"
-"""The yardsticks: an LSTM's matrix products by torch.mm and nothing else, the limit of all that is built on
-it; `nn.LSTM` without resets, which may undercut it where oneDNN multiplies small batches faster; and
-`nn.LSTM` called step by step, its state multiplied by a mask before each, as TorchBeast and CleanRL do."""
+PLAIN, MASKED, GRU = "nn.LSTM", "nn.LSTM masked", "nn.GRU"
+"""The yardsticks beside the bare products: `nn.LSTM` and `nn.GRU` without resets; and `nn.LSTM` called step
+by step, its state multiplied by a mask before each, as TorchBeast and CleanRL do."""
 
 Work = Callable[[], object]
 
@@ -55,6 +54,20 @@ def take_turns(
     return durations
 
 
+def products_name(core: RecurrentCore) -> str | None:
+    """Names the products that a core can't do without.
+
+    Args:
+        core: with a weight_hh of [G, H], if it multiplies by its state.
+
+    Returns:
+        The name of a yardstick: an unroll's matrix products by torch.mm, of G rows of weights, and nothing
+        else. None for a core whose state enters no product.
+    """
+    weight_hh = getattr(core, "weight_hh", None)
+    return None if weight_hh is None else f"products {len(weight_hh) / core.hidden_size:g} H"
+
+
 def learning(cores: Mapping[str, RecurrentCore], T: int, B: int) -> dict[str, Work]:
     """Sets up unrolls forward and backward, with gradients by inputs and weights.
 
@@ -70,13 +83,14 @@ def learning(cores: Mapping[str, RecurrentCore], T: int, B: int) -> dict[str, Wo
     size, H = first.input_size, first.hidden_size
     inputs = torch.randn(T, B, size, requires_grad=True)
     reset = torch.rand(T, B) < RESET_SHARE
-    plain, zeros = nn.LSTM(size, H), torch.zeros(1, B, H)
-    weight_ih, weight_hh, *_ = plain.parameters()
+    lstm, gru, zeros = nn.LSTM(size, H), nn.GRU(size, H), torch.zeros(1, B, H)
     work: dict[str, Work] = {
-        PRODUCTS: partial(learning_products, inputs.detach(), weight_ih, weight_hh),
-        PLAIN: lambda: _differentiate(plain(inputs, (zeros, zeros))[0], inputs, plain),
-        MASKED: lambda: _differentiate(masked_unroll(plain, inputs, (zeros, zeros), reset), inputs, plain),
+        name: partial(learning_products, inputs.detach(), *weights)
+        for name, weights in product_weights(cores).items()
     }
+    work[PLAIN] = lambda: _differentiate(lstm(inputs, (zeros, zeros))[0], inputs, lstm)
+    work[MASKED] = lambda: _differentiate(masked_unroll(lstm, inputs, (zeros, zeros), reset), inputs, lstm)
+    work[GRU] = lambda: _differentiate(gru(inputs, zeros)[0], inputs, gru)
     for name, core in cores.items():
         work[name] = partial(_learn, core, inputs, core.initial_state(B), reset)
     return work
@@ -95,16 +109,34 @@ def acting(cores: Mapping[str, RecurrentCore], B: int) -> dict[str, Work]:
     first = next(iter(cores.values()))
     size, H = first.input_size, first.hidden_size
     inputs, reset = torch.randn(1, B, size), torch.rand(1, B) < RESET_SHARE
-    plain, zeros = nn.LSTM(size, H), torch.zeros(1, B, H)
-    weight_ih, weight_hh, *_ = plain.parameters()
+    lstm, gru, zeros = nn.LSTM(size, H), nn.GRU(size, H), torch.zeros(1, B, H)
     work: dict[str, Work] = {
-        PRODUCTS: partial(acting_products, inputs[0], zeros[0], weight_ih, weight_hh),
-        PLAIN: lambda: plain(inputs, (zeros, zeros)),
-        MASKED: lambda: masked_unroll(plain, inputs, (zeros, zeros), reset),
+        name: partial(acting_products, inputs[0], zeros[0], *weights)
+        for name, weights in product_weights(cores).items()
     }
+    work[PLAIN] = lambda: lstm(inputs, (zeros, zeros))
+    work[MASKED] = lambda: masked_unroll(lstm, inputs, (zeros, zeros), reset)
+    work[GRU] = lambda: gru(inputs, zeros)
     for name, core in cores.items():
         work[name] = partial(core, inputs, core.initial_state(B), reset)
     return {name: torch.no_grad()(one) for name, one in work.items()}
+
+
+def product_weights(cores: Mapping[str, RecurrentCore]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Draws weights for the products of each of the cores, once for those of the same sizes.
+
+    Args:
+        cores: as in `learning`.
+
+    Returns:
+        Input weights [G, I] and recurrent weights [G, H] by the names of `products_name`.
+    """
+    named = {products_name(core): core for core in cores.values()}
+    return {
+        name: (torch.randn_like(core.weight_ih), torch.randn_like(core.weight_hh))  # type: ignore[arg-type]
+        for name, core in sorted(named.items(), key=str)
+        if name is not None
+    }
 
 
 def masked_unroll(
@@ -131,23 +163,23 @@ def masked_unroll(
 
 
 def learning_products(inputs: torch.Tensor, weight_ih: torch.Tensor, weight_hh: torch.Tensor) -> None:
-    """Does the matrix products that an LSTM's unroll needs, forward and backward, and nothing else.
+    """Does the matrix products that an unroll needs, forward and backward, and nothing else.
 
     Args:
         inputs: [T, B, I]: inputs.
-        weight_ih: [4 H, I]: input weights.
-        weight_hh: [4 H, H]: recurrent weights.
+        weight_ih: [G, I]: input weights.
+        weight_hh: [G, H]: recurrent weights.
     """
-    (T, B, size), H = inputs.shape, weight_hh.shape[1]
+    (T, B, size), (G, H) = inputs.shape, weight_hh.shape
     ih, hh = weight_ih.detach(), weight_hh.detach()
     rows, out = inputs.reshape(T * B, size), torch.zeros(T, B, H)
-    gates = rows.mm(ih.t()).view(T, B, 4 * H)
+    gates = rows.mm(ih.t()).view(T, B, G)
     for t in range(T):
         gates[t].addmm_(out[t], hh.t())
     d_h = torch.empty(B, H)
     for t in reversed(range(T)):
         torch.mm(gates[t], hh, out=d_h)
-    d_gates = gates.view(T * B, 4 * H)
+    d_gates = gates.view(T * B, G)
     d_gates.mm(ih)  # by the inputs
     d_gates.t().mm(rows)  # by the input weights
     d_gates.t().mm(out.view(T * B, H))  # by the recurrent weights
@@ -156,13 +188,13 @@ def learning_products(inputs: torch.Tensor, weight_ih: torch.Tensor, weight_hh: 
 def acting_products(
     x: torch.Tensor, h: torch.Tensor, weight_ih: torch.Tensor, weight_hh: torch.Tensor
 ) -> None:
-    """Does the matrix products that one step of an LSTM needs, and nothing else.
+    """Does the matrix products that one step needs, and nothing else.
 
     Args:
         x: [B, I]: inputs.
         h: [B, H]: the state before them.
-        weight_ih: [4 H, I]: input weights.
-        weight_hh: [4 H, H]: recurrent weights.
+        weight_ih: [G, I]: input weights.
+        weight_hh: [G, H]: recurrent weights.
     """
     x.mm(weight_ih.t()).addmm_(h, weight_hh.t())
 

@@ -23,7 +23,7 @@ from agents.config import Config, check
 from agents.metrics import say, short
 from agents.training import Training
 from cores import CORES, make_core
-from cores.yardsticks import MASKED, PLAIN, PRODUCTS, acting, learning, take_turns
+from cores.yardsticks import PLAIN, acting, learning, products_name, take_turns
 from envs import ENVS, make_vector_env
 
 
@@ -149,13 +149,13 @@ def core_sizes(asked: Cores) -> list[tuple[int, int]]:
 
 
 def measure_cores(asked: Cores, sizes: list[tuple[int, int]]) -> None:
-    """Prints a table for each hidden size: milliseconds, and their ratio to nn.LSTM."""
+    """Prints a table for each hidden size: milliseconds, and their ratios to those of the yardsticks."""
     torch.set_num_threads(asked.num_threads)
     choose = min if asked.statistic == "min" else statistics.median
     say(
-        f"cores, {asked.num_threads} thread(s) of torch, float32, 1 % resets; {asked.statistic} ms, "
-        f"and times {PLAIN}\n"
-        f'"{PRODUCTS}": those of an LSTM, by torch.mm. "{PLAIN}": without resets. "{MASKED}": step by step'
+        f"cores, {asked.num_threads} thread(s) of torch, float32, 1 % resets; {asked.statistic} ms, times "
+        f"{PLAIN}, times the core's own products\n"
+        f'"products": by torch.mm, nothing else. "{PLAIN}", "nn.GRU": without resets. "masked": step by step'
     )
     for H in asked.hidden_sizes:
         torch.manual_seed(0)
@@ -166,10 +166,16 @@ def measure_cores(asked: Cores, sizes: list[tuple[int, int]]) -> None:
         for contest in contests.values():
             durations = take_turns(contest, seconds=asked.seconds)
             columns.append({name: choose(taken) for name, taken in durations.items()})
-        say(f"\n{f'H = {H}':<16}" + "".join(f"{title:>16}" for title in contests))
-        for name in (PRODUCTS, PLAIN, MASKED, *cores):
-            cells = (f"{1e3 * column[name]:.3g} {column[name] / column[PLAIN]:5.2f}x" for column in columns)
-            say(f"{name:<16}" + "".join(f"{cell:>16}" for cell in cells))
+        say(f"\n{f'H = {H}':<16}" + "".join(f"{title:>23}" for title in contests))
+        for name in columns[0]:
+            own = products_name(cores[name]) if name in cores else None
+            say(f"{name:<16}" + "".join(f"{times(column, name, own):>23}" for column in columns))
+
+
+def times(column: dict[str, float], name: str, own: str | None) -> str:
+    """One cell: milliseconds of a contestant, and how often those of others they are."""
+    cell = f"{1e3 * column[name]:.3g} {column[name] / column[PLAIN]:5.2f}x"
+    return cell + (" " * 7 if own is None else f" {column[name] / column[own]:5.2f}x")
 
 
 def trainings(asked: Train) -> list[Config]:

@@ -5,7 +5,7 @@ import re
 import pytest
 from programs import assert_one_line
 
-from cores.yardsticks import MASKED, PLAIN, PRODUCTS
+from cores.yardsticks import GRU, MASKED, PLAIN
 from scripts import benchmark
 
 
@@ -28,8 +28,10 @@ def test_benchmark_of_cores(capsys):
     for table, size in zip(tables[1:], (4, 6), strict=True):
         titles, *rows = table.rstrip("\n").splitlines()
         assert re.split("  +", titles) == [f"H = {size}", "learn 5x3", "learn 2x1", "act 3"]
-        assert [re.split("  +", row)[0] for row in rows] == [PRODUCTS, PLAIN, MASKED, "ur-lstm", "memoryless"]
+        names = ["products 4 H", PLAIN, MASKED, GRU, "ur-lstm", "memoryless"]
+        assert [re.split("  +", row)[0] for row in rows] == names
         assert rows[1].count(" 1.00x") == 3
+        assert [row.count("x") for row in rows] == [3, 3, 3, 3, 6, 3]
 
 
 @pytest.mark.parametrize(

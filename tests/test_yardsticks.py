@@ -1,19 +1,22 @@
 """Tests of what cores are timed against: a yardstick that does less than it says flatters nobody."""
 
+import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cores import make_core
 from cores.yardsticks import (
+    GRU,
     MASKED,
     PLAIN,
-    PRODUCTS,
     acting,
     acting_products,
     learning,
     learning_products,
     masked_unroll,
+    product_weights,
+    products_name,
     take_turns,
 )
 
@@ -52,11 +55,14 @@ def test_the_masked_unroll_is_the_lstm_with_resets():
     torch.testing.assert_close(found, core(inputs, (h[0], c[0]), reset)[0], rtol=0, atol=1e-13)
 
 
-def test_the_products_are_those_of_the_lstm():
-    """Fails if a product is left out, forward or backward, or done twice."""
+@pytest.mark.parametrize("name", ["lstm", "on-lstm", "gru"])
+def test_the_products_are_those_of_the_core(name):
+    """Fails if a product is left out, done twice, or has the sizes of another core."""
+    core = make_core(name, X, H)
+    G = len(core.weight_hh)
     inputs = torch.randn(T, B, X)
-    weights = torch.randn(4 * H, X), torch.randn(4 * H, H)
-    a_step = 2 * B * 4 * H * (X + H)  # a multiplication and an addition for each weight
+    weights = product_weights({"other": make_core("mingru", X, H), name: core})[products_name(core)]
+    a_step = 2 * B * G * (X + H)  # a multiplication and an addition for each weight
     with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
         learning_products(inputs, *weights)
     assert counter.get_total_flops() == 3 * T * a_step
@@ -91,13 +97,13 @@ def test_contestants_take_turns():
 
 def test_every_contestant_does_its_work():
     """Fails if a core steps with the sizes of another, or acting keeps a graph."""
-    cores = {name: make_core(name, X, H) for name in ("ur-lstm", "memoryless")}
-    names = [PRODUCTS, PLAIN, MASKED, *cores]
+    cores = {name: make_core(name, X, H) for name in ("ur-lstm", "m-lstm", "memoryless")}
+    names = ["products 4 H", "products 6 H", PLAIN, MASKED, GRU, *cores]
     learners, actors = learning(cores, T, B), acting(cores, B)
     assert list(learners) == list(actors) == names
     for work in learners.values():
         work()
-    for name in names[1:]:
+    for name in names[2:]:
         result = actors[name]()
         out = result if torch.is_tensor(result) else result[0]
         assert out.shape == (1, B, H)
