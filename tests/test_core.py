@@ -157,6 +157,34 @@ def test_two_short_unrolls_are_one_long(name):
     torch.testing.assert_close(last, end, **CLOSELY)
 
 
+@pytest.mark.parametrize("draw", range(3))
+@pytest.mark.parametrize("name", NAMES)
+def test_stepping_equals_unrolling_at_any_size(name, draw):
+    """In float32, as agents act and learn: up to 200 steps, up to 32 environments, resets from none to half.
+
+    What enters before the last reset gets a gradient of exactly zero.
+
+    Mutations: an acting path that resets h and not c; ``fill_zero(d_h[b])`` left out of a backward step.
+    """
+    generator = torch.Generator().manual_seed(100 * NAMES.index(name) + draw)
+    steps, batch = (int(torch.randint(1, high + 1, (), generator=generator)) for high in (200, 32))
+    core = made(name, 10, 24)
+    inputs = torch.randn(steps, batch, 10, generator=generator, requires_grad=True)
+    reset = torch.rand(steps, batch, generator=generator) < (0.0, 0.01, 0.5)[draw]
+    state = tuple(torch.randn(s.shape, generator=generator) for s in core.initial_state(batch))
+    out, last = core(inputs, state, reset)
+    rows, stepped = [], state
+    with torch.no_grad():
+        for t in range(steps):
+            row, stepped = core(inputs[t : t + 1], stepped, reset[t : t + 1])
+            rows.append(row)
+    torch.testing.assert_close((torch.cat(rows), *stepped), (out, *last), rtol=0, atol=1e-6)
+    (d_inputs,) = torch.autograd.grad(out[-1].square().sum(), inputs)
+    before = reset.flip(0).cumsum(0).flip(0).roll(-1, 0)  # resets after each step
+    before[-1] = 0
+    assert not d_inputs[before > 0].any()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_environments_do_not_mix(name):
     """Fails if anything, a cumulative sum say, runs along the batch."""

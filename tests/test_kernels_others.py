@@ -42,7 +42,7 @@ def results(forward, core, inputs, state, reset):
     generator = torch.Generator().manual_seed(2)
     out, last = forward(core, inputs, state, reset)
     found = (out, *last)
-    directions = [torch.randn(f.shape, generator=generator, dtype=f.dtype) for f in found]
+    directions = [torch.randn(f.shape, generator=generator).to(f.dtype) for f in found]
     before = [direction.clone() for direction in directions]
     gradients = torch.autograd.grad(found, (inputs, *state, *core.parameters()), directions)
     torch.testing.assert_close(directions, before, **EXACTLY)  # Mutation: written to in place
@@ -232,6 +232,24 @@ def test_without_numba(name, monkeypatch):
     finally:
         for finder in finders:
             finder.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["lstm", "ur-lstm", "or-lstm", "on-lstm", "gru", "ur-gru", "mingru"])
+def test_gradients_in_single_precision(name):
+    """Within 5e-7 of float64's, relative to their norm, at 20 steps of 39 units.
+
+    Not the LRU's: those by the angle of an eigenvalue near one are ill conditioned by themselves.
+
+    Mutations: a product's sum that starts from what is there already; P8 a tenth larger.
+    """
+    single = build(name, torch.float32, (10, 39))
+    inputs, state, reset = arguments(single, (20, 7))
+    double = copy.deepcopy(single).double()
+    call = inputs.detach().double().requires_grad_(), tuple(s.detach().double() for s in state), reset
+    call = call[0], tuple(s.requires_grad_() for s in call[1]), reset
+    exact = results(RecurrentCore.forward, double, *call)
+    for found, truth in zip(results(fused, single, inputs, state, reset), exact, strict=True):
+        assert (found.double() - truth).norm() <= 5e-7 * truth.norm()
 
 
 ALL = [("ur-lstm", {}), ("om-lstm", {"chunk": 3}), *((name, {}) for name in NAMES)]

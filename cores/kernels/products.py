@@ -140,7 +140,7 @@ def _emit_tile(
     builder: Any, number: Any, size: int, num_rows: int, panel: Any, row: Any, stride: Any, place: Any,
     result_stride: Any, num_steps: Any, num_columns: Any,
 ) -> None:  # fmt: skip
-    """Writes a tile's instructions: load it, run it down the panel, store it. Arguments as in `_tile`."""
+    """Writes a tile's instructions: run it down the panel from zero, add it. Arguments as in `_tile`."""
     lanes, index = VECTOR_BYTES // size, num_steps.type
     vector, align = ir.VectorType(number, lanes), ir.IntType(32)(size)
 
@@ -164,7 +164,6 @@ def _emit_tile(
     load, store = _masked(builder, vector, f"v{lanes}f{8 * size}")
     tile = [(r, w) for r in range(num_rows) for w in range(2)]
     places = [at(place, vector, index(r), result_stride, w * VECTOR_BYTES) for r, w in tile]
-    starts = [builder.call(load, [places[i], align, masks[w], vector(None)]) for i, (_, w) in enumerate(tile)]
     before = builder.block
     body, after = builder.append_basic_block("tile.step"), builder.append_basic_block("tile.end")
     builder.branch(body)
@@ -176,13 +175,14 @@ def _emit_tile(
     inputs = [splat(builder.load(at(here, number, index(r), stride))) for r in range(num_rows)]
     new = [multiply_add(inputs[r], weights[w], sums[i]) for i, (r, w) in enumerate(tile)]
     next_k = builder.add(k, index(1))
-    for phi, start, value in zip([k, *sums], [index(0), *starts], [next_k, *new], strict=True):
-        phi.add_incoming(start, before)
+    for phi, value in zip([k, *sums], [next_k, *new], strict=True):
+        phi.add_incoming(phi.type(0 if phi is k else None), before)
         phi.add_incoming(value, body)
     builder.cbranch(builder.icmp_signed("<", next_k, num_steps), body, after)
     builder.position_at_end(after)
     for i, (_, w) in enumerate(tile):
-        builder.call(store, [new[i], places[i], align, masks[w]])
+        old = builder.call(load, [places[i], align, masks[w], vector(None)])
+        builder.call(store, [builder.fadd(old, new[i]), places[i], align, masks[w]])
 
 
 def _masked(builder: Any, vector: Any, name: str) -> tuple[Any, Any]:
