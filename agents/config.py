@@ -82,6 +82,8 @@ class Config:
     """Where run folders go: LOG_DIR/env/core/seedN-time."""
     log_every_steps: int = 0
     """Env steps between points of the curves. 0: 200 points a run."""
+    gates_every_steps: int = 0
+    """Env steps between records of the core's gates. 0: 50 a run."""
     checkpoint_every_s: float = 60.0
     """Seconds between checkpoints."""
 
@@ -129,6 +131,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "lambda_": (0, 1),
     "num_threads": (1, 4096),
     "log_every_steps": (0, 10**15),
+    "gates_every_steps": (0, 10**15),
     "checkpoint_every_s": (0, 1e9),
 }
 """Least and greatest value of each number."""

@@ -24,18 +24,16 @@ from agents.config import (
     resolve_unroll_length,
     stream_seed,
 )
+from agents.gate_metrics import gate_metrics
 from agents.learner import Learner
 from agents.metrics import CurveWriter, Display, Stopwatch
 from agents.network import make_network
 from agents.runners.local import LocalRunner
 from agents.trajectory import Episodes, Inputs
-from cores.gates import saturation_share, time_scale
 from envs import task_card
 
 NUM_DIAGNOSED_ENVS = 8
 """Environments whose gates are recorded: the gates are much alike in all of them."""
-GATES_EVERY_POINTS = 4
-"""Points of the curves for each record of the gates, which costs an unroll step by step."""
 
 
 class Training:
@@ -64,12 +62,14 @@ class Training:
             reward_scale=config.reward_scale,
         )
         self.log_every = config.log_every_steps or max(config.total_steps // 200, 1)
+        self.gates_every = config.gates_every_steps or max(config.total_steps // 50, 1)
         self.stopwatch = Stopwatch()
         self.folder = Path()
         self.stopped_by: signal.Signals | None = None
         self._updates: list[dict[str, Tensor | float]] = []
         self._episodes: list[Episodes] = []
         self._steps_at_point = 0
+        self._gates_period = 0  # the last one that has a record of the gates
         self._env_s_at_point = 0.0
 
     def create(self) -> Path:
@@ -111,6 +111,7 @@ class Training:
         self.runner.publish(self.network.state_dict(), self.learner.version)
         self.folder = folder
         self._steps_at_point = self.learner.env_steps
+        self._gates_period = self.learner.env_steps // self.gates_every
         self._curves = CurveWriter(folder, resume_at=self.learner.env_steps)
         lines = [f"skipped a damaged checkpoint: {line}" for line in refused]
         lines.append(f"resuming from {checkpoint} at {self.learner.env_steps:,} env steps")
@@ -197,23 +198,16 @@ class Training:
 
     @torch.no_grad()
     def _gates(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """How far the gates of the core stand open along the last unroll; nothing at most points."""
-        if self.learner.env_steps // self.log_every % GATES_EVERY_POINTS:
+        """How far the gates of the core stand open along the last unroll; nothing between two periods."""
+        period = self.learner.env_steps // self.gates_every
+        if period == self._gates_period:
             return {}, {}
+        self._gates_period = period
         trajectory, envs = self._trajectory, slice(NUM_DIAGNOSED_ENVS)
         inputs = Inputs(*(field[:, envs] for field in trajectory.inputs)).to(self.device)
         state = tuple(tensor[envs] for tensor in trajectory.core_state)
-        gates = self.network.core.unroll_gates(self.network.core_inputs(inputs), state, inputs.resets)
-        if "forget" not in gates:
-            return {}, {}
-        forget = gates["forget"]  # [T+1, B, H]
-        scales = time_scale(forget.mean((0, 1))).log10()  # [H]
-        scalars = {"memory/forget_gate_mean": forget.mean().item()}
-        scalars["memory/forget_gate_saturated_share"] = saturation_share(forget).item()
-        scalars["memory/time_scale_median_steps"] = 10 ** scales.median().item()
-        scalars["memory/time_scale_longest_steps"] = 10 ** scales.max().item()
-        histograms = {"memory/forget_gate": forget.mean((0, 1)), "memory/time_scale_log10_steps": scales}
-        return scalars, {name: values.cpu().numpy() for name, values in histograms.items()}
+        core = self.network.core
+        return gate_metrics(core.unroll_gates(self.network.core_inputs(inputs), state, inputs.resets))
 
     def _save(self) -> None:
         state = {

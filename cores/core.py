@@ -181,6 +181,20 @@ class RecurrentCore(nn.Module):
             _, state = self.step(projected, state)
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
+    def _gates_by_outputs(
+        self, inputs: torch.Tensor, state: State, reset: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Does what `unroll_gates` does, at the price of a forward, where gates read the last output.
+
+        Such a core starts from zeros, and has its last output first in its state.
+        """
+        out, _ = self(inputs, state, reset)
+        before = torch.cat([state[0].unsqueeze(0), out[:-1]]).masked_fill(
+            reset.unsqueeze(-1), 0.0
+        )  # [T, B, H]
+        gates = self.gates(self.project(inputs).flatten(0, 1), (before.flatten(0, 1),))
+        return {name: gate.view(out.shape) for name, gate in gates.items()}
+
     def require_unroll(self, inputs: torch.Tensor, state: State, reset: torch.Tensor) -> None:
         """Refuses arguments of `forward` that would broadcast into a wrong but silent result.
 

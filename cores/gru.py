@@ -139,7 +139,7 @@ class GatedGRU(RecurrentCore):
             h [B, H] and the new (h,).
         """
         (h,) = state
-        update, _, u = self._activate(projected, h)
+        update, _, u, _ = self._activate(projected, h)
         h = torch.lerp(h, u, update)
         return h, (h,)
 
@@ -179,15 +179,38 @@ class GatedGRU(RecurrentCore):
 
         Returns:
             [B, H] by name: "forget" and "input", 1 - g and g: the factors in
-            h_new = forget * h + input * candidate; "reset", s; "candidate", u.
+            h_new = forget * h + input * candidate; "primary", 1 - z, the first before it is refined;
+            "reset", s; "candidate", u.
         """
-        update, reset_gate, u = self._activate(projected, state[0])
-        return {"forget": 1.0 - update, "input": update, "reset": reset_gate, "candidate": u}
+        update, reset_gate, u, z = self._activate(projected, state[0])
+        gates = {"forget": 1.0 - update, "primary": 1.0 - z, "input": update}
+        return gates | {"reset": reset_gate, "candidate": u}
+
+    @torch.no_grad()
+    def unroll_gates(
+        self, inputs: torch.Tensor, state: State, reset: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Records the gates along an unroll, all at once; `RecurrentCore.unroll_gates` defines it.
+
+        Args:
+            inputs: [T, B, I]: inputs.
+            state: (h,), [B, H]: the state before inputs[0].
+            reset: [T, B] bool: inputs[t, b] is the first of an episode.
+
+        Returns:
+            Tensors [T, B, H] by the names of `gates`.
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        if type(self) is not GatedGRU:  # its gates may read anything
+            return super().unroll_gates(inputs, state, reset)
+        return self._gates_by_outputs(inputs, state, reset)
 
     def _activate(
         self, projected: torch.Tensor, h: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Returns the effective update gate g, the reset gate s and the candidate u, each [B, H]."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns the effective update gate g, the reset gate s, the candidate u, and z, each [B, H]."""
         sizes = [self._gates_width, self.hidden_size]
         pre_gates, pre_u = projected.split(sizes, dim=1)
         weight_gates, weight_u = self.weight_hh.split(sizes)
@@ -199,7 +222,7 @@ class GatedGRU(RecurrentCore):
         pre_u = torch.addmm(pre_u, reset_gate * h, weight_u.t())
         if self.gain is not None:
             pre_u = normalise(pre_u, sizes[1:], self.gain[sizes[0] :], self.bias[sizes[0] :])
-        return refine(z, *refiner) if refiner else z, reset_gate, pre_u.tanh()
+        return refine(z, *refiner) if refiner else z, reset_gate, pre_u.tanh(), z
 
     def _initial_gain(self) -> torch.Tensor:
         return initial_gain([self.hidden_size] * (self._num_gates + 1), candidate=self._num_gates)

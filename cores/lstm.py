@@ -163,7 +163,7 @@ class GatedLSTM(RecurrentCore):
             h [B, H] and the new (h, c).
         """
         h, c = state
-        forget, write, out, u = self._activate(projected, h)
+        forget, write, out, u, _ = self._activate(projected, h)
         # The tied gate as an interpolation: one operation, and nothing lost to 1 - g where g is close to 1.
         c = torch.lerp(u, c, forget) if write is None else torch.addcmul(forget * c, write, u)
         h = out * torch.tanh(c)
@@ -205,16 +205,38 @@ class GatedLSTM(RecurrentCore):
 
         Returns:
             [B, H] by name: "forget" and "input", the factors in c_new = forget * c + input * candidate;
-            "output", the factor of tanh(c_new); "candidate", u.
+            "primary", the forget gate before it is helped; "output", the factor of tanh(c_new); "candidate",
+            u.
         """
-        forget, write, out, u = self._activate(projected, state[0])
+        forget, write, out, u, primary = self._activate(projected, state[0])
         write = 1.0 - forget if write is None else write
-        return {"forget": forget, "input": write, "output": out, "candidate": u}
+        return {"forget": forget, "primary": primary, "input": write, "output": out, "candidate": u}
+
+    @torch.no_grad()
+    def unroll_gates(
+        self, inputs: torch.Tensor, state: State, reset: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Records the gates along an unroll, all at once; `RecurrentCore.unroll_gates` defines it.
+
+        Args:
+            inputs: [T, B, I]: inputs.
+            state: (h, c), both [B, H]: the state before inputs[0].
+            reset: [T, B] bool: inputs[t, b] is the first of an episode.
+
+        Returns:
+            Tensors [T, B, H] by the names of `gates`.
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        if self._redefined:  # its gates may read anything
+            return super().unroll_gates(inputs, state, reset)
+        return self._gates_by_outputs(inputs, state, reset)
 
     def _activate(
         self, projected: torch.Tensor, h: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor]:
-        """Returns the effective forget gate, the input gate (None: one minus it), o and u, each [B, H]."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns the effective forget gate, the input gate (None: one minus it), o, u and f, each [B, H]."""
         H = self.hidden_size
         pre = torch.addmm(projected, h, self.weight_hh.t())  # [B, G]
         if self.gain is not None:
@@ -228,7 +250,7 @@ class GatedLSTM(RecurrentCore):
             pre_gates, pre_u, *pre_master = pre.split([3 * H, H, *self._master_widths], dim=1)
             f, beside, out = pre_gates.sigmoid().chunk(3, dim=1)
         forget, write = HELPS[self.help](f, beside, *pre_master)
-        return forget, write, out, pre_u.tanh()
+        return forget, write, out, pre_u.tanh(), f
 
     def extra_repr(self) -> str:
         """Returns what `print(core)` shows between the brackets."""

@@ -21,7 +21,8 @@ from agents.metrics import say
 from agents.training import Training
 
 NUM_EVALUATION_EPISODES = 1000
-MAY_CHANGE = {"total_steps", "device", "num_threads", "log_every_steps", "checkpoint_every_s"}
+MAY_CHANGE = {"total_steps", "device", "num_threads"}
+MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s"}
 """What a resumed run may do differently; all else would make it another run."""
 
 

@@ -60,7 +60,7 @@ def test_gates_of_the_layers_stand_side_by_side():
     lower = core.layers[0].gates(core.layers[0].project(inputs[0]), state[:1])
     below, _ = core.layers[0].step(core.layers[0].project(inputs[0]), state[:1])
     upper = core.layers[1].gates(core.layers[1].project(below), state[1:])
-    assert set(gates) == {"forget", "input", "candidate"}
+    assert set(gates) == {"forget", "primary", "input", "candidate"}
     for name, gate in gates.items():
         assert torch.equal(gate, torch.cat([lower[name], upper[name]], dim=1))
 

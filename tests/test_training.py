@@ -209,3 +209,16 @@ def test_a_signal_saves_and_leaves(tmp_path, number, code):
     training.close()
     assert training.learner.env_steps > 0
     assert len(lines) == 1
+
+
+def test_gates_are_recorded_once_a_period(tmp_path):
+    """Mutations: a record at every point; the period counted from the last record, which would drift."""
+    training = train(small(tmp_path, gates_every_steps=100))
+    points = [json.loads(line) for line in (training.folder / "metrics.jsonl").read_text().splitlines()]
+    recorded = [point["env_steps"] for point in points if "memory/forget_gate_mean" in point]
+    assert len(points) > 10
+    assert [steps // 100 for steps in recorded] == [1, 2, 3]
+    names = {"forget_gate_mean", "primary_gate_mean", "input_gate_mean", "forget_gate_saturated_share"}
+    names |= {"time_scale_median_steps", "time_scale_longest_steps"}
+    (point,) = [point for point in points if point["env_steps"] == recorded[0]]
+    assert {name for name in point if name.startswith("memory/")} == {f"memory/{name}" for name in names}

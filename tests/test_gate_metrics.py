@@ -1,0 +1,55 @@
+"""Curves of the gates, by gates whose figures are known."""
+
+import pytest
+import torch
+
+from agents.gate_metrics import gate_metrics
+from cores import make_core
+
+T, B, H = 5, 3, 6
+
+
+def test_figures():
+    """Each curve, by gates that differ over units only.
+
+    Mutations: the mean of time scales for the scale of the mean gate; the longest taken for the median;
+    the primary gate written as the forget gate.
+    """
+    units = torch.tensor([0.0, 0.5, 0.9, 0.9, 0.99, 0.999])
+    gates = {"forget": units, "primary": units / 2, "input": 1 - units, "candidate": -units}
+    scalars, histograms = gate_metrics({name: gate.expand(T, B, H) for name, gate in gates.items()})
+    assert scalars == {
+        "memory/forget_gate_mean": pytest.approx(units.mean().item()),
+        "memory/primary_gate_mean": pytest.approx(units.mean().item() / 2),
+        "memory/input_gate_mean": pytest.approx(1 - units.mean().item()),
+        "memory/forget_gate_saturated_share": pytest.approx(3 / 6),
+        "memory/time_scale_median_steps": pytest.approx(10, rel=1e-4),
+        "memory/time_scale_longest_steps": pytest.approx(1000, rel=1e-2),
+    }
+    assert histograms["memory/forget_gate"] == pytest.approx(units.numpy(), abs=1e-6)
+    assert histograms["memory/input_gate"] == pytest.approx(1 - units.numpy(), abs=1e-6)
+    assert histograms["memory/time_scale_log10_steps"][4] == pytest.approx(2, abs=1e-3)
+
+
+def test_a_core_without_gates_has_no_curves():
+    """Mutation: a forget gate taken for granted."""
+    core = make_core("memoryless", 4, H)
+    reset = torch.zeros(T, B, dtype=torch.bool)
+    assert gate_metrics(core.unroll_gates(torch.zeros(T, B, 4), (), reset)) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "helped"), [("u-lstm", False), ("ur-lstm", True), ("um-lstm", True), ("ur-gru", True)]
+)
+def test_the_primary_gate_is_the_one_before_its_help(name, helped):
+    """Mutations: the effective gate given as the primary one; the GRU's z, and not 1 - z."""
+    torch.manual_seed(0)
+    core = make_core(name, 4, H)
+    gates = core.unroll_gates(
+        torch.randn(T, B, 4), core.initial_state(B), torch.zeros(T, B, dtype=torch.bool)
+    )
+    apart = (gates["forget"] - gates["primary"]).abs().max().item()
+    assert (apart > 0.01) == helped
+    if name.startswith("ur"):  # the help keeps the order: f^2 <= g <= 1 - (1-f)^2
+        f, g = gates["primary"], gates["forget"]
+        assert bool((f * f <= g + 1e-6).all() and (g <= 1 - (1 - f) ** 2 + 1e-6).all())
