@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 HELPS = ("none", "refine", "master")
-"""In the order of the codes in `cores.kernels.gated_lstm`."""
+"""In the order of the codes in `cores.kernels.lstm_gates`."""
 
 
 def fusable(*tensors: torch.Tensor) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cores.kernels.activations import sigmoid_backward, sigmoid_row, tanh_row
 from cores.kernels.compiled import compiled, part
-from cores.kernels.gated_lstm import d_refined, d_refining, refine
+from cores.kernels.lstm_gates import d_refined, d_refining, refine
 from cores.kernels.products import add_matrix_product
 from cores.kernels.rows import ONE, add, add_product, copy_row, fill_zero, product
 
