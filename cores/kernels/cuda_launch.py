@@ -32,7 +32,6 @@ class Cut(NamedTuple):
     Attributes:
         blocks: blocks of environments.
         SHARING: programs of a block.
-        BLOCK_N: columns of a product taken at once.
         BLOCK_K: terms of a product taken at once.
         ROWS: environments of a row-wise phase taken at once.
         BLOCK_H: lanes for H units.
@@ -41,7 +40,6 @@ class Cut(NamedTuple):
 
     blocks: int
     SHARING: int
-    BLOCK_N: int
     BLOCK_K: int
     ROWS: int
     BLOCK_H: int
@@ -63,8 +61,8 @@ def cut(B: int, H: int, num_processors: int) -> Cut:
     wanted = min(num_processors // blocks, -(-H // 16), BLOCK_B)  # each has 16 columns of d_h, and a row
     sharing = 1 << (max(wanted, 1).bit_length() - 1)
     rows = max(1, min(BLOCK_B // sharing, TILE // lanes))
-    columns, terms, num_warps = (16, 64, 4) if sharing > 1 else (128, 32, 8)
-    return Cut(blocks, sharing, columns, terms, rows, lanes, num_warps)
+    terms, num_warps = (64, 4) if sharing > 1 else (32, 8)
+    return Cut(blocks, sharing, terms, rows, lanes, num_warps)
 
 
 def precision() -> str:
@@ -72,7 +70,9 @@ def precision() -> str:
     return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "ieee"
 
 
-def launch_steps(kernel: Any, tensors: tuple[torch.Tensor, ...], T: int, B: int, H: int, **options: Any) -> None:
+def launch_steps(
+    kernel: Any, tensors: tuple[torch.Tensor, ...], T: int, B: int, H: int, **options: Any
+) -> None:
     """Launches one of the kernels with products: all steps at once.
 
     Args:

@@ -1,4 +1,4 @@
-"""The fused unrolls of the elementwise recurrences on CUDA: products by torch around one launch for all steps.
+"""The fused unrolls of the elementwise recurrences on CUDA: torch's products around one launch for all steps.
 
 Source: none beside `triton_scans`, which holds the loops.
 

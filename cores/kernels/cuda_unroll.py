@@ -84,7 +84,7 @@ def gru_unroll(
 
 
 def refuse_second_derivative() -> None:
-    """Refuses to be differentiated twice: torch's once_differentiable would let most cases pass, and be wrong.
+    """Refuses a second derivative: torch's once_differentiable would let most cases pass, and be wrong.
 
     Raises:
         RuntimeError: if gradients are recorded.

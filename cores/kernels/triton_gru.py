@@ -18,8 +18,8 @@ from cores.kernels.triton_parts import d_refined, meet, product, refine, sigmoid
 def forward(
     gates, entered, scaled, out, reset, weight, counters, T, B,
     H: tl.constexpr, G: tl.constexpr, REFINED: tl.constexpr,
-    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr, ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
+    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """Takes all steps.
 
@@ -39,7 +39,6 @@ def forward(
         PRECISION: as in `triton_parts.product`.
         SHARING: as in `triton_lstm`, as all that follow.
         BLOCK_B: blocks.
-        BLOCK_N: columns.
         BLOCK_K: terms.
         ROWS: rows.
         BLOCK_H: lanes.
@@ -50,7 +49,7 @@ def forward(
         row = gates + t * width * G
         product(
             row, G, entered + t * width * H, H, weight, first, B, share,
-            H, G - H, 1, H, True, PRECISION, SHARING, BLOCK_B, BLOCK_N, BLOCK_K,
+            H, G - H, 1, H, True, PRECISION, SHARING, BLOCK_B, BLOCK_K,
         )  # fmt: skip
         meet(counter, 4 * t + 1, SHARING)
         for r in range(share * ROWS, BLOCK_B, SHARING * ROWS):
@@ -58,7 +57,7 @@ def forward(
         meet(counter, 4 * t + 2, SHARING)
         product(
             row + (G - H), G, scaled + t * width * H, H, weight + (G - H) * H, first, B, share,
-            H, H, 1, H, True, PRECISION, SHARING, BLOCK_B, BLOCK_N, BLOCK_K,
+            H, H, 1, H, True, PRECISION, SHARING, BLOCK_B, BLOCK_K,
         )  # fmt: skip
         meet(counter, 4 * t + 3, SHARING)
         for r in range(share * ROWS, BLOCK_B, SHARING * ROWS):
@@ -70,8 +69,8 @@ def forward(
 def backward(
     gates, entered, reset, weight, d_out, d_h, d_scaled, d_gates, counters, T, B,
     H: tl.constexpr, G: tl.constexpr, REFINED: tl.constexpr,
-    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr, ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
+    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """Takes all steps backward.
 
@@ -93,7 +92,6 @@ def backward(
         PRECISION: precision.
         SHARING: programs.
         BLOCK_B: blocks.
-        BLOCK_N: columns.
         BLOCK_K: terms.
         ROWS: rows.
         BLOCK_H: lanes.
@@ -111,7 +109,7 @@ def backward(
         meet(counter, 4 * step + 1, SHARING)
         product(
             d_scaled, H, row + (G - H), G, weight + (G - H) * H, first, B, share,
-            H, H, H, 1, False, PRECISION, SHARING, BLOCK_B, BLOCK_N, BLOCK_K,
+            H, H, H, 1, False, PRECISION, SHARING, BLOCK_B, BLOCK_K,
         )  # fmt: skip
         meet(counter, 4 * step + 2, SHARING)
         for r in range(share * ROWS, BLOCK_B, SHARING * ROWS):
@@ -121,7 +119,7 @@ def backward(
         meet(counter, 4 * step + 3, SHARING)
         product(
             d_h, H, row, G, weight, first, B, share,
-            G - H, H, H, 1, True, PRECISION, SHARING, BLOCK_B, BLOCK_N, BLOCK_K,
+            G - H, H, H, 1, True, PRECISION, SHARING, BLOCK_B, BLOCK_K,
         )  # fmt: skip
         meet(counter, 4 * step + 4, SHARING)
 

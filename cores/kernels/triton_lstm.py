@@ -10,21 +10,30 @@ the master gates F and I the softmax; forget and write are the effective gates, 
 c_new = forget * c + write * u; d_x is the gradient by x.
 
 The shape arguments of all kernels: a program is one of SHARING that own BLOCK_B environments; it takes ROWS
-of them at once, each with BLOCK_H >= H lanes, and products by BLOCK_N columns and BLOCK_K terms.
+of them at once, each with BLOCK_H >= H lanes, and products by BLOCK_K terms.
 """
 
 import triton
 import triton.language as tl
 
-from cores.kernels.triton_parts import cumax_backward, d_refined, meet, product, refine, sigmoid, softmax, tanh
+from cores.kernels.triton_parts import (
+    cumax_backward,
+    d_refined,
+    meet,
+    product,
+    refine,
+    sigmoid,
+    softmax,
+    tanh,
+)
 
 
 @triton.jit(do_not_specialize=["T", "B"])
 def forward(
     gates, cells, entered, out, reset, weight, counters, T, B,
     H: tl.constexpr, G: tl.constexpr, CUMAX: tl.constexpr, HELP: tl.constexpr, C: tl.constexpr,
-    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr, ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
+    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """Takes all steps.
 
@@ -46,7 +55,6 @@ def forward(
         PRECISION: as in `triton_parts.product`.
         SHARING: as in the module, as all that follow.
         BLOCK_B: blocks.
-        BLOCK_N: columns.
         BLOCK_K: terms.
         ROWS: rows.
         BLOCK_H: lanes.
@@ -56,7 +64,7 @@ def forward(
     for t in range(T):
         product(
             gates + t * width * G, G, entered + t * width * H, H, weight, first, B, share,
-            H, G, 1, H, True, PRECISION, SHARING, BLOCK_B, BLOCK_N, BLOCK_K,
+            H, G, 1, H, True, PRECISION, SHARING, BLOCK_B, BLOCK_K,
         )  # fmt: skip
         meet(counter, 2 * t + 1, SHARING)
         for r in range(share * ROWS, BLOCK_B, SHARING * ROWS):
@@ -71,8 +79,8 @@ def forward(
 def backward(
     gates, cells, reset, weight, d_out, d_h, d_c, d_gates, counters, T, B,
     H: tl.constexpr, G: tl.constexpr, CUMAX: tl.constexpr, HELP: tl.constexpr, C: tl.constexpr,
-    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr, ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
+    PRECISION: tl.constexpr, SHARING: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
     """Takes all steps backward.
 
@@ -96,7 +104,6 @@ def backward(
         PRECISION: precision.
         SHARING: programs.
         BLOCK_B: blocks.
-        BLOCK_N: columns.
         BLOCK_K: terms.
         ROWS: rows.
         BLOCK_H: lanes.
@@ -113,7 +120,7 @@ def backward(
         meet(counter, 2 * step + 1, SHARING)
         product(
             d_h, H, d_gates + t * width * G, G, weight, first, B, share,
-            G, H, H, 1, False, PRECISION, SHARING, BLOCK_B, BLOCK_N, BLOCK_K,
+            G, H, H, 1, False, PRECISION, SHARING, BLOCK_B, BLOCK_K,
         )  # fmt: skip
         meet(counter, 2 * step + 2, SHARING)
 
@@ -134,10 +141,7 @@ def forward_rows(
     begins_next = tl.load(reset + (t + 1) * width + b, mask=(b < width) & (t + 1 < T), other=0) != 0
     c = tl.where(begins, 0.0, tl.load(cells + here, mask=inside, other=0.0))
     f = tl.load(row, mask=inside, other=0.0)
-    if CUMAX:
-        f = softmax(f, j < H)
-    else:
-        f = sigmoid(f)
+    f = softmax(f, j < H) if CUMAX else sigmoid(f)
     beside = sigmoid(tl.load(row + H, mask=inside, other=0.0))
     o = sigmoid(tl.load(row + 2 * H, mask=inside, other=0.0))
     u = tanh(tl.load(row + 3 * H, mask=inside, other=0.0))
@@ -217,10 +221,7 @@ def backward_rows(
         d_f, d_beside = d_g * d_refined(f, beside), d_g * 2.0 * (f - f * f)
     else:
         d_f, d_beside = d_forget, d_write
-    if CUMAX:
-        d_f = cumax_backward(share, tl.where(inside, d_f, 0.0), j < H)
-    else:
-        d_f = d_f * f * (1.0 - f)
+    d_f = cumax_backward(share, tl.where(inside, d_f, 0.0), j < H) if CUMAX else d_f * f * (1.0 - f)
     tl.debug_barrier()
     tl.store(d_gates + row, d_f, mask=inside)
     tl.store(d_gates + row + H, d_beside * beside * (1.0 - beside), mask=inside)

@@ -3,10 +3,11 @@
 Sources: the kernels' plan, all steps in one launch, is that of Diamos et al. 2016, "Persistent RNNs"; the
 barrier between programs is that of torch's own cooperative reductions (`torch._inductor`).
 
-A program owns the steps of a block of environments, alone or with SHARING - 1 others. A step is a few phases,
-each of which writes to global memory what the next one reads; `meet` stands between them. Two rules keep a
-phase free of races: of shared numbers, only the lane that stores one loads it; and where a number is replaced,
-a barrier stands between load and store, for Triton may have several threads load what one of them stores.
+A program owns the steps of a block of environments, alone or with SHARING - 1 others. A step is a few
+phases, each of which writes to global memory what the next one reads; `meet` stands between them. Two rules
+keep a phase free of races: of shared numbers, only the lane that stores one loads it; and where a number is
+replaced, a barrier stands between load and store, for Triton may have several threads load what one of them
+stores.
 """
 
 import triton
@@ -32,12 +33,26 @@ def meet(counter, visit, SHARING: tl.constexpr):
         tl.debug_barrier()
 
 
+@triton.constexpr_function
+def column_block(outer, sharing):
+    """Decides how many columns of a product are taken at once: a program's part, of 16 to 128.
+
+    Args:
+        outer: columns.
+        sharing: programs that share them.
+
+    Returns:
+        A power of two.
+    """
+    return max(16, min(128, 1 << (-(-outer // sharing) - 1).bit_length()))
+
+
 @triton.jit
 def product(
     target, target_width, left, left_width, weight, first, B, share,
     INNER: tl.constexpr, OUTER: tl.constexpr, INNER_STRIDE: tl.constexpr, OUTER_STRIDE: tl.constexpr,
     ADD: tl.constexpr, PRECISION: tl.constexpr, SHARING: tl.constexpr,
-    BLOCK_B: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Multiplies a block of rows with weights; the programs of the block share the columns.
 
@@ -58,9 +73,9 @@ def product(
         PRECISION: of the products, as `tl.dot` has it.
         SHARING: programs of the block.
         BLOCK_B: rows of a block.
-        BLOCK_N: columns taken at once.
         BLOCK_K: entries of the sum taken at once.
     """
+    BLOCK_N: tl.constexpr = column_block(OUTER, SHARING)
     b = (first + tl.arange(0, BLOCK_B))[:, None].to(tl.int64)
     for start in range(share * BLOCK_N, OUTER, SHARING * BLOCK_N):
         n = start + tl.arange(0, BLOCK_N)[None, :]
