@@ -117,8 +117,8 @@ def tanh(x):
 @triton.jit
 def softmax(pre, counts):
     """Softmax of the rows of a tile over the entries that count; zero elsewhere."""
-    pre = tl.where(counts, pre, -float("inf"))
-    share = tl.exp(pre - tl.max(pre, axis=1)[:, None])
+    largest = tl.max(tl.where(counts, pre, -float("inf")), axis=1)[:, None]
+    share = tl.where(counts, tl.exp(tl.where(counts, pre - largest, 0.0)), 0.0)
     return share / tl.sum(share, axis=1)[:, None]
 
 
