@@ -164,7 +164,7 @@ class GatedGRU(RecurrentCore):
         weights = Weights(self.weight_ih, self.weight_hh, self.bias)
         plain = type(self) is GatedGRU and self.gain is None  # a subclass may step otherwise
         if plain and fusable(inputs, *state, *weights):
-            cell = gated_gru_cell(self.help)
+            cell = gated_gru_cell(self.help, inputs.device.type)
             if cell is not None:
                 out, h = fused_gru_unroll(cell, inputs, state[0], reset, weights)
                 return out, (h,)

@@ -140,7 +140,7 @@ class LRU(RecurrentCore):
         """
         self.require_unroll(inputs, state, reset)
         if type(self) is LRU and fusable(inputs, *state, *self.parameters()):  # a subclass may step otherwise
-            scan = lru_scan()
+            scan = lru_scan(inputs.device.type)
             if scan is not None:
                 driving, passing = self._input_weights()
                 rows = inputs.flatten(

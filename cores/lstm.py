@@ -189,7 +189,7 @@ class GatedLSTM(RecurrentCore):
         self.require_unroll(inputs, state, reset)
         weights = Weights(self.weight_ih, self.weight_hh, self.bias)
         if not self._redefined and self.gain is None and fusable(inputs, *state, *weights):
-            cell = gated_lstm_cell(self.start == "cumax", self.help, self.chunk)
+            cell = gated_lstm_cell(self.start == "cumax", self.help, self.chunk, inputs.device.type)
             if cell is not None:
                 h, c = state
                 out, h, c = fused_unroll(cell, inputs, h, c, reset, weights)

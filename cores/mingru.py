@@ -104,7 +104,7 @@ class MinGRU(RecurrentCore):
         self.require_unroll(inputs, state, reset)
         weights = (self.weight_ih, self.bias)
         if type(self) is MinGRU and fusable(inputs, *state, *weights):  # a subclass may step otherwise
-            scan = mingru_scan()
+            scan = mingru_scan(inputs.device.type)
             if scan is not None:
                 out, h = fused_mingru_unroll(scan, inputs, state[0], reset, *weights)
                 return out, (h,)

@@ -41,6 +41,8 @@ def take_turns(
     durations: dict[str, list[float]] = {name: [] for name in contestants}
     for work in contestants.values():
         work()  # compiles and allocates
+    wait = torch.cuda.synchronize if torch.cuda.is_initialized() else _nothing
+    wait()
     end = time.perf_counter() + seconds
     num_rounds, order = 0, random.Random(0)
     while num_rounds < min_rounds or time.perf_counter() < end:
@@ -49,6 +51,7 @@ def take_turns(
         for name, work in turns:
             start = time.perf_counter()
             work()
+            wait()
             durations[name].append(time.perf_counter() - start)
         num_rounds += 1
     return durations
@@ -172,11 +175,11 @@ def learning_products(inputs: torch.Tensor, weight_ih: torch.Tensor, weight_hh: 
     """
     (T, B, size), (G, H) = inputs.shape, weight_hh.shape
     ih, hh = weight_ih.detach(), weight_hh.detach()
-    rows, out = inputs.reshape(T * B, size), torch.zeros(T, B, H)
+    rows, out = inputs.reshape(T * B, size), inputs.new_zeros(T, B, H)
     gates = rows.mm(ih.t()).view(T, B, G)
     for t in range(T):
         gates[t].addmm_(out[t], hh.t())
-    d_h = torch.empty(B, H)
+    d_h = inputs.new_empty(B, H)
     for t in reversed(range(T)):
         torch.mm(gates[t], hh, out=d_h)
     d_gates = gates.view(T * B, G)
@@ -197,6 +200,10 @@ def acting_products(
         weight_hh: [G, H]: recurrent weights.
     """
     x.mm(weight_ih.t()).addmm_(h, weight_hh.t())
+
+
+def _nothing() -> None:
+    """There is nothing to wait for: the CPU has done its work when the call returns."""
 
 
 def _learn(core: RecurrentCore, inputs: torch.Tensor, state: State, reset: torch.Tensor) -> None:

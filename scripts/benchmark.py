@@ -19,7 +19,7 @@ import torch
 import tyro
 
 from agents.command_line import parse, usage_errors
-from agents.config import Config, check
+from agents.config import Config, check, resolve_device
 from agents.metrics import say, short
 from agents.training import Training
 from cores import CORES, make_core
@@ -53,6 +53,8 @@ class Cores:
     """Steps without gradients: environments."""
     num_threads: int = Config.num_threads
     """Threads of torch."""
+    device: str = Config.device
+    """auto, cpu, cuda or cuda:N."""
     seconds: float = 3.0
     """Time for all contestants together at one size, who take turns; at least 3 rounds."""
     statistic: Literal["median", "min"] = "median"
@@ -142,6 +144,7 @@ def core_sizes(asked: Cores) -> list[tuple[int, int]]:
         raise ValueError("--cores and --hidden-sizes must name at least one")
     if min(asked.num_threads, *asked.hidden_sizes, *asked.acting) < 1:
         raise ValueError("--hidden-sizes, --acting and --num-threads must be at least 1")
+    resolve_device(asked.device)
     for hidden_size in asked.hidden_sizes:
         for core in asked.cores:
             make_core(core, hidden_size, hidden_size)
@@ -151,17 +154,21 @@ def core_sizes(asked: Cores) -> list[tuple[int, int]]:
 def measure_cores(asked: Cores, sizes: list[tuple[int, int]]) -> None:
     """Prints a table for each hidden size: milliseconds, and their ratios to those of the yardsticks."""
     torch.set_num_threads(asked.num_threads)
+    device = resolve_device(asked.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # the one that the clock waits for
     choose = min if asked.statistic == "min" else statistics.median
     say(
-        f"cores, {asked.num_threads} thread(s) of torch, float32, 1 % resets; {asked.statistic} ms, times "
-        f"{PLAIN}, times the core's own products\n"
+        f"cores on {device}, {asked.num_threads} thread(s) of torch, float32, 1 % resets; "
+        f"{asked.statistic} ms, times {PLAIN}, times the core's own products\n"
         f'"products": by torch.mm, nothing else. "{PLAIN}", "nn.GRU": without resets. "masked": step by step'
     )
     for H in asked.hidden_sizes:
         torch.manual_seed(0)
-        cores = {name: make_core(name, H, H) for name in asked.cores}
-        contests = {f"learn {T}x{B}": learning(cores, T, B) for T, B in sizes}
-        contests |= {f"act {B}": acting(cores, B) for B in asked.acting}
+        with device:
+            cores = {name: make_core(name, H, H) for name in asked.cores}
+            contests = {f"learn {T}x{B}": learning(cores, T, B) for T, B in sizes}
+            contests |= {f"act {B}": acting(cores, B) for B in asked.acting}
         columns = []
         for contest in contests.values():
             durations = take_turns(contest, seconds=asked.seconds)

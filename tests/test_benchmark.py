@@ -44,6 +44,7 @@ def test_benchmark_of_cores(capsys):
         (["--hidden-sizes", "0"], "--hidden-sizes"),
         (["--num-threads", "0"], "--num-threads"),
         (["--seconds", "nan"], "--seconds"),
+        (["--device", "tpu"], "--device must be auto, cpu, cuda"),
         (["--cores", "lsmt"], "did you mean lstm"),
     ],
 )

@@ -108,3 +108,12 @@ def test_every_contestant_does_its_work():
         out = result if torch.is_tensor(result) else result[0]
         assert out.shape == (1, B, H)
         assert not out.requires_grad
+
+
+def test_the_clock_waits_for_a_gpu(monkeypatch):
+    """A call to CUDA returns before its work is done. Fails if the clock does not wait for it."""
+    order = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: order.append("wait"))
+    take_turns({"one": lambda: order.append("work")}, seconds=0.0, min_rounds=2)
+    assert order == ["work", "wait"] * 3
