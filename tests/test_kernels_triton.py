@@ -25,7 +25,7 @@ if not ON_GPU:
     os.environ["TRITON_INTERPRET"] = "1"
 triton = pytest.importorskip("triton", minversion="3.7", reason="Triton 3.7 interprets with NumPy 2.4")
 
-from cores.kernels import cuda_launch, cuda_scan, cuda_unroll, triton_gru, triton_lstm  # noqa: E402
+from cores.kernels import cuda_check, cuda_launch, cuda_scan, cuda_unroll, triton_gru, triton_lstm  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 DEVICE = "cuda" if ON_GPU else "cpu"
@@ -331,6 +331,8 @@ def test_the_device_decides(monkeypatch):
         return inputs.new_empty(*reset.shape, h.shape[1]), h, c
 
     monkeypatch.setattr(cuda_unroll, "unroll", record)
+    monkeypatch.setattr(cuda_check, "lstm_complaint", lambda *_: None)
+    kernels.gated_lstm_cell.cache_clear()
     core = make_core("or-lstm", X, H)
     with FakeTensorMode():
         for dtype in (torch.float32, torch.float64, torch.float16):
@@ -347,6 +349,7 @@ def test_the_device_decides(monkeypatch):
         on_cpu = torch.empty(B, H)
         assert not kernels.fusable(torch.empty(T, B, X, device="cuda"), on_cpu)
         assert not kernels.fusable(on_cpu, torch.empty(T, B, X, device="cuda"))
+    kernels.gated_lstm_cell.cache_clear()
     assert taken == [cuda_unroll.LSTMCell(True, "refine", 1)]
 
 
@@ -374,6 +377,73 @@ def test_without_triton(hip, monkeypatch, caplog):
             finder.cache_clear()
     assert [record.name for record in caplog.records] == ["longhold"]
     assert ("no triton" if hip is None else "ROCm") in caplog.text
+
+
+def looked_at(monkeypatch):
+    """Looks at one kernel of each kind as before a first unroll on CUDA; returns what was found wrong."""
+    monkeypatch.setattr(cuda_check, "UNITS", 6)
+    lstm, gru = cuda_unroll.LSTMCell(True, "master", 3), cuda_unroll.GRUCell(True)
+    return [
+        cuda_check.lstm_complaint(lstm, kernels.gated_lstm_cell(*lstm), DEVICE),
+        cuda_check.gru_complaint(gru, kernels.gated_gru_cell("refine"), DEVICE),
+        cuda_check.scan_complaint("mingru", kernels.mingru_scan(), DEVICE),
+        cuda_check.scan_complaint("lru", kernels.lru_scan(), DEVICE),
+    ]
+
+
+def test_a_first_look_finds_nothing(monkeypatch):
+    """Mutations: another order of the arguments on one side; the state's width of the LRU halved."""
+    assert looked_at(monkeypatch) == [None] * 4
+
+
+@pytest.mark.parametrize("fault", ["forward", "backward", "nan", "error"])
+def test_a_first_look_finds_a_fault(fault, monkeypatch):
+    """Wrong outputs, wrong gradients, NaN, and what the compiler or the driver raises.
+
+    Mutations: only outputs compared; only gradients; ``apart > TOLERANCE``, which NaN passes; no ``except``.
+    """
+
+    def broken(right):
+        def unroll(*arguments):
+            if fault == "error":
+                raise RuntimeError("out of resource:\n  shared memory")
+            out, *last = right(*arguments)
+            if fault == "backward":
+                return out * 1.1 - out.detach() * 0.1, *last
+            return out * (1.1 if fault == "forward" else float("nan")), *last
+
+        return unroll
+
+    for module, name in ((cuda_unroll, "unroll"), (cuda_unroll, "gru_unroll"), (cuda_scan, "mingru_unroll")):
+        monkeypatch.setattr(module, name, broken(getattr(module, name)))
+    monkeypatch.setattr(cuda_scan, "scan", broken(cuda_scan.scan))
+    words = "RuntimeError: out of resource: shared memory" if fault == "error" else "differ from the CPU's by"
+    assert all(words in found for found in looked_at(monkeypatch))
+
+
+def test_a_kernel_that_is_wrong_is_not_used(monkeypatch, caplog):
+    """The reference unroll runs instead, and one line says why, once a kind.
+
+    Mutations: the cell returned all the same; ``@cache`` left off a finder.
+    """
+    for name in ("lstm_complaint", "gru_complaint", "scan_complaint"):
+        monkeypatch.setattr(cuda_check, name, lambda *_: "results differ")
+    finders = [value for value in vars(kernels).values() if hasattr(value, "cache_clear")]
+    try:
+        for finder in finders:
+            finder.cache_clear()
+        with caplog.at_level(logging.INFO, logger="longhold"):
+            for _ in range(2):
+                assert kernels.gated_lstm_cell(True, "refine", 1, "cuda") is None
+                assert kernels.gated_gru_cell("refine", "cuda") is None
+                assert kernels.mingru_scan("cuda") is None
+                assert kernels.lru_scan("cuda") is None
+    finally:
+        for finder in finders:
+            finder.cache_clear()
+    assert len(caplog.records) == 4
+    assert "unfused" in caplog.text
+    assert "(results differ)" in caplog.text
 
 
 def test_triton_is_imported_for_cuda_only():

@@ -173,15 +173,18 @@ def gated_lstm_cell(cumax: bool, help: str, chunk: int, device: str = "cpu") -> 
         device: "cpu" or "cuda".
 
     Returns:
-        The cell, for `fused_unroll`; None where numba or Triton is missing, which is logged once.
+        The cell, for `fused_unroll`; None where numba or Triton is missing, or where the GPU does not say
+        what the CPU says (`cuda_check`): that is logged, once.
     """
     if device == "cpu":
         return _gated_lstm(cumax, HELPS.index(help), chunk) if _numba_is_there() else None
     if not _triton_is_there():
         return None
-    from cores.kernels import cuda_unroll
+    from cores.kernels import cuda_check, cuda_unroll
 
-    return cuda_unroll.LSTMCell(cumax, help, chunk)
+    cell = cuda_unroll.LSTMCell(cumax, help, chunk)
+    wrong = cuda_check.lstm_complaint(cell, _gated_lstm(cumax, HELPS.index(help), chunk), device)
+    return cell if wrong is None else _refused("Triton kernel to rely on", wrong)
 
 
 def _gated_lstm(cumax: bool, help: int, chunk: int) -> Cell:
@@ -200,15 +203,17 @@ def gated_gru_cell(help: str, device: str = "cpu") -> Any:
         device: "cpu" or "cuda".
 
     Returns:
-        The cell, for `fused_gru_unroll`; None where numba or Triton is missing, which is logged once.
+        The cell, for `fused_gru_unroll`; None as in `gated_lstm_cell`.
     """
     if device == "cpu":
         return _gated_gru(help == "refine") if _numba_is_there() else None
     if not _triton_is_there():
         return None
-    from cores.kernels import cuda_unroll
+    from cores.kernels import cuda_check, cuda_unroll
 
-    return cuda_unroll.GRUCell(help == "refine")
+    cell = cuda_unroll.GRUCell(help == "refine")
+    wrong = cuda_check.gru_complaint(cell, _gated_gru(cell.refined), device)
+    return cell if wrong is None else _refused("Triton kernel to rely on", wrong)
 
 
 def _gated_gru(refined: bool) -> GRUCell:
@@ -226,7 +231,7 @@ def mingru_scan(device: str = "cpu") -> Any:
         device: "cpu" or "cuda".
 
     Returns:
-        The scan, for `fused_mingru_unroll`; None where numba or Triton is missing, which is logged once.
+        The scan, for `fused_mingru_unroll`; None as in `gated_lstm_cell`.
     """
     return _scan("mingru", device)
 
@@ -239,19 +244,23 @@ def lru_scan(device: str = "cpu") -> Any:
         device: "cpu" or "cuda".
 
     Returns:
-        The scan, for `fused_lru_scan`; None where numba or Triton is missing, which is logged once.
+        The scan, for `fused_lru_scan`; None as in `gated_lstm_cell`.
     """
     return _scan("lru", device)
 
 
 def _scan(name: str, device: str) -> Any:
-    if device != "cpu":
-        return name if _triton_is_there() else None
-    if not _numba_is_there():
+    if not (_numba_is_there() if device == "cpu" else _triton_is_there()):
         return None
     from cores.kernels import scans
 
-    return Scan(getattr(scans, f"{name}_forward"), getattr(scans, f"{name}_backward"))
+    scan = Scan(getattr(scans, f"{name}_forward"), getattr(scans, f"{name}_backward"))
+    if device == "cpu":
+        return scan
+    from cores.kernels import cuda_check
+
+    wrong = cuda_check.scan_complaint(name, scan, device)
+    return name if wrong is None else _refused("Triton kernel to rely on", wrong)
 
 
 @cache
@@ -259,22 +268,24 @@ def _numba_is_there() -> bool:
     try:
         import numba  # noqa: F401
     except ImportError as error:
-        return _missing("numba", error)
+        _refused("numba", error)
+        return False
     return True
 
 
 @cache
 def _triton_is_there() -> bool:
     if torch.version.hip is not None:  # the kernels have been compiled for NVIDIA only
-        return _missing("CUDA", "torch is built for ROCm")
+        _refused("CUDA", "torch is built for ROCm")
+        return False
     try:
         import triton  # noqa: F401
     except ImportError as error:
-        return _missing("triton", error)
-    return True
+        _refused("triton", error)
+        return False
+    return _numba_is_there()  # the CPU's unroll is what the kernels are checked against
 
 
-def _missing(name: str, reason: object) -> bool:
+def _refused(lacking: str, reason: object) -> None:
     words = " ".join(str(reason).split())
-    logging.getLogger("longhold").warning("cores run unfused, and slower: no %s (%s)", name, words)
-    return False
+    logging.getLogger("longhold").warning("cores run unfused, and slower: no %s (%s)", lacking, words)
