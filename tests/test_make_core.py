@@ -3,6 +3,7 @@
 import ast
 import doctest
 import inspect
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -254,6 +255,15 @@ def test_the_documented_example_runs():
     result = doctest.testmod(cores)
     assert result.attempted > 5
     assert result.failed == 0
+
+
+def test_the_example_of_the_readme_runs():
+    """Fails if the interface changes and the README does not."""
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "make_core" in block]
+    seen: dict = {}
+    exec(example, seen)
+    assert seen["out"].shape == seen["gates"]["forget"].shape == (5, 3, 6)
 
 
 def test_options_are_documented():
