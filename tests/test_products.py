@@ -25,8 +25,7 @@ def drawn(*shape, dtype):
 def test_equals_numpy(K, N, dtype):
     """Any number of rows, from one to two tiles and a rest; columns in whole panels, parts, or both.
 
-    Mutations: rows advanced by 4 after a tile of 2; the masks of both vectors alike; ``next_k`` compared
-    with K - 1; the old result left out.
+    Mutations: rows advanced by 4 after a tile of 2; ``next_k`` compared with K - 1; the old result left out.
     """
     matrix = drawn(K, N, dtype=dtype)
     for B in range(1, 2 * MAX_ROWS + 2):
@@ -55,17 +54,21 @@ def test_panels(dtype):
 
 @dtypes
 def test_stays_within_its_place(dtype):
-    """Rows and results may be parts of larger arrays, and what lies around them is untouched.
+    """Rows and results may be parts of larger arrays, and what lies around them is not even written to.
 
-    Mutations: ``num_columns`` of the whole panel; the stride of the rows taken for that of the result.
+    Columns beyond the last would have zero added, which leaves all numbers but minus zero as they were.
+
+    Mutations: ``num_columns`` of the whole panel; the masks of both vectors alike; the stride of the rows
+    taken for that of the result.
     """
-    large, place = drawn(9, 40, dtype=dtype), np.zeros((9, 70), dtype)
+    large, place = drawn(9, 40, dtype=dtype), np.full((9, 70), -0.0, dtype)
     matrix = drawn(30, 41, dtype=dtype)
     rows, result = large[1:8, 3:33], place[1:8, 5:46]
     run(rows, panels(matrix), result)
     assert np.allclose(result, rows @ matrix, rtol=0, atol=1e-5)
-    result[...] = 0.0
+    result[...] = -0.0
     assert not place.any()
+    assert np.signbit(place).all()
 
 
 @dtypes
