@@ -127,6 +127,7 @@ def carry_out_all(runs: list[Run], path: Path, *, jobs: int, device: str) -> Non
         say(f"{finished}/{len(runs)} runs  left about {clock(left_s)}")
 
     with signals_exit():
+        say(f"{len(runs)} runs to do, {min(jobs, len(runs))} at once")
         if jobs == 1:
             for index, run in enumerate(runs):
                 carry_out(run, path, device)
