@@ -48,7 +48,8 @@ class Arguments:
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     """Each decides the weights of a run, and its sequences, which are the same for every core."""
     steps: int = 0
-    """Updates at most; a run that has solved its task ends sooner. 0: 3000 for recall, else 5000."""
+    """Updates at most; a run that has solved its task ends sooner. 0: 3000 for recall,
+    10 000 for copy, else 5000."""
     hidden_size: int = Config.hidden_size
     """Units of the core."""
     batch_size: int = 32

@@ -68,7 +68,7 @@ def make_copy(choice: Choice) -> Task:
         embed_size=0,
         num_classes=sequences.NUM_SYMBOLS,
         baseline=math.log(sequences.NUM_SYMBOLS),
-        default_steps=5000,
+        default_steps=10_000,
         judged_by="loss",
         stream=partial(sequences.stream, sequences.copy, choice.length),
     )
