@@ -7,7 +7,7 @@ validation, state.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -74,10 +74,12 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         has_state: ``state_dict`` and ``load_state_dict`` work.
         copy: True: every call returns fresh arrays. False: it returns the buffers that the next call
             overwrites.
+        num_cues: how many cues there are to remember; 0 for a task without.
         state: [N] structured array, one record per environment: the task's fields after EPISODE_FIELDS.
     """
 
     has_state = True
+    num_cues: ClassVar[int] = 0
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012
 
     def __init__(
@@ -141,6 +143,19 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def oracle(self) -> np.ndarray:
         """Return the scripted best actions, [N] int64; they may use all of the state, its hidden part too."""
         raise NotImplementedError(f"{type(self).__name__} has no oracle")
+
+    def cue(self) -> np.ndarray:
+        """Return what the present episodes ask to remember, [N] int64 in 0 … num_cues - 1."""
+        raise NotImplementedError(f"{type(self).__name__} has no cue")
+
+    @property
+    def question_step(self) -> int:
+        """Actions from an episode's start to the first observation in which the cue is of use.
+
+        The card's span lies between the last sight of the cue and this observation, which says nothing
+        of the cue itself.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no question")
 
     @property
     def observations(self) -> np.ndarray:

@@ -20,9 +20,9 @@ import tyro
 from agents.command_line import parse, usage_errors
 from agents.config import Config
 from agents.evaluation import read_config
+from agents.intervals import bootstrap_interval
 from envs import TaskCard, task_card
 
-NUM_RESAMPLES = 10_000
 NUM_GRID_POINTS = 100
 
 
@@ -92,14 +92,6 @@ def by_core(runs: list[Run]) -> dict[str, list[Run]]:
 def successes(runs: list[Run]) -> np.ndarray:
     """[S]: evaluated success of each run."""
     return np.array([run.evaluation["success"]["mean"] for run in runs], float)
-
-
-def bootstrap_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of the mean over the first axis of values [S, ...]: low and high, each [...]."""
-    draws = np.random.default_rng(0).integers(len(values), size=(NUM_RESAMPLES, len(values)))
-    weights = np.stack([np.bincount(draw, minlength=len(values)) for draw in draws]) / len(values)
-    low, high = np.percentile(np.tensordot(weights, values, 1), [2.5, 97.5], axis=0)
-    return low, high
 
 
 def write_csv(runs: list[Run], path: Path) -> None:

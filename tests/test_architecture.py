@@ -26,6 +26,16 @@ FORBIDDEN_IMPORTS = {
 }
 """By package: what none of its modules imports."""
 
+LEARNING = {
+    "agents.actor",
+    "agents.learner",
+    "agents.loss",
+    "agents.runners",
+    "agents.training",
+    "agents.vtrace",
+}
+"""Reinforcement learning, of which a probe knows nothing."""
+
 FORBIDDEN_ARROWS = {
     "agents/trajectory.py": {"agents", "cores", "envs"},
     "agents/vtrace.py": {"agents", "cores", "envs"},
@@ -35,6 +45,12 @@ FORBIDDEN_ARROWS = {
     "agents/actor.py": {"agents.learner", "agents.vtrace", "agents.loss", "agents.runners"},
     "agents/runners/local.py": {"agents.learner", "agents.vtrace", "agents.loss"},
     "agents/checkpoint.py": {"agents", "cores", "envs"},
+    "agents/intervals.py": {"agents", "cores", "envs"},
+    "agents/probing/fitting.py": {"agents.probing.tasks", "agents.probing.sweep", "envs", *LEARNING},
+    "agents/probing/recall.py": {"agents.probing.fitting", "cores", *LEARNING},
+    "agents/probing/sequences.py": {"agents.probing.fitting", "cores", "envs", *LEARNING},
+    "agents/probing/digits.py": {"agents.probing.fitting", "cores", "envs", *LEARNING},
+    "agents/training.py": {"agents.probing"},
 }
 """By module: the arrows that would run backwards. A package stands for all that is in it."""
 

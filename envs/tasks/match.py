@@ -100,6 +100,15 @@ class _Match(NativeVectorEnv):
             ends=f"termination after {steps} actions",
         )
 
+    def cue(self) -> np.ndarray:
+        """Return the target colour; Key-to-Door has none."""
+        return self.state["target"].astype(np.int64) if self.num_cues else super().cue()
+
+    @property
+    def question_step(self) -> int:
+        """The first frame of the choice: no pad is in view yet."""
+        return EXPLORE_STEPS + self.delay if self.num_cues else super().question_step
+
     def oracle(self) -> np.ndarray:
         """Go to the key, then apples, then the right pad or the door: best in success, greedy in apples."""
         s = self.state
@@ -137,6 +146,7 @@ class PassiveMatch(_Match):
     """
 
     variant = rules.PASSIVE
+    num_cues = rules.NUM_COLOURS
     name = "passive-match"
     summary = "see a colour, collect apples, then go to the pad of that colour"
     kind = "memory"
@@ -158,6 +168,7 @@ class ActiveMatch(_Match):
     """
 
     variant = rules.ACTIVE
+    num_cues = rules.NUM_COLOURS
     name = "active-match"
     summary = "find a colour, collect apples, then go to the pad of that colour"
     kind = "memory"

@@ -13,7 +13,8 @@ from envs.pcg64 import integers
 NORTH, SOUTH, WEST, EAST = range(4)
 BACKGROUND, WALL, AGENT, APPLE, KEY, DOOR, COLOUR = range(7)
 """What a cell shows. COLOUR, COLOUR + 1 and COLOUR + 2 are the three colours, on a wall as on a pad."""
-NUM_CODES = COLOUR + 3
+NUM_COLOURS = 3
+NUM_CODES = COLOUR + NUM_COLOURS
 
 EXPLORE, DISTRACTOR, CHOICE = range(3)
 PASSIVE, ACTIVE, KEY_TO_DOOR = range(3)

@@ -76,6 +76,8 @@ class MemoryLen(NativeVectorEnv):
     0.5 too. The oracle 1.0.
     """
 
+    num_cues = 2
+
     def __init__(
         self, num_envs: int, *, length: int = 50, seed: int = 0, first_index: int = 0, copy: bool = True
     ) -> None:
@@ -120,6 +122,15 @@ class MemoryLen(NativeVectorEnv):
             ends=f"termination after {length + 1} actions",
             known_budget="length 50: 1.5 M steps, ur-lstm (docs/results)",
         )
+
+    def cue(self) -> np.ndarray:
+        """Return the context bit."""
+        return self.state["context"].astype(np.int64)
+
+    @property
+    def question_step(self) -> int:
+        """The last decision, the only one that sees the question."""
+        return self.length
 
     def oracle(self) -> np.ndarray:
         """Always answer the context."""

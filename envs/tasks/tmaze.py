@@ -94,6 +94,8 @@ class TMaze(NativeVectorEnv):
     1000 and 1e7 at 1500.
     """
 
+    num_cues = 2
+
     def __init__(
         self, num_envs: int, *, length: int = 50, seed: int = 0, first_index: int = 0, copy: bool = True
     ) -> None:
@@ -138,6 +140,15 @@ class TMaze(NativeVectorEnv):
             ends=f"termination after {length + 1} actions",
             known_budget="length 50: 1.5 M steps, each of ur-lstm, on-lstm, chrono and lstm (docs/results)",
         )
+
+    def cue(self) -> np.ndarray:
+        """Return the arm that pays: 0 north, 1 south."""
+        return self.state["cue"].astype(np.int64)
+
+    @property
+    def question_step(self) -> int:
+        """The last decision: the fastest walk is at the junction then."""
+        return self.length
 
     def oracle(self) -> np.ndarray:
         """Walk east to the junction, then into the cue's arm."""

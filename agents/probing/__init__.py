@@ -1,0 +1,1 @@
+"""Supervised probes: what a core can hold, learnt from labels in minutes, before reinforcement learning."""
