@@ -47,7 +47,7 @@ class Cores:
     """Cores."""
     hidden_sizes: tuple[int, ...] = (64, 128, 256, 512)
     """Units; inputs have as many entries."""
-    learning: tuple[str, ...] = ("20x16", "80x16", "256x8")
+    learning: tuple[str, ...] = ("20x16", "80x16", "256x8", "100x64")
     """Unrolls, forward and backward: steps x environments."""
     acting: tuple[int, ...] = (16, 64)
     """Steps without gradients: environments."""

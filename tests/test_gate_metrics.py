@@ -10,25 +10,27 @@ T, B, H = 5, 3, 6
 
 
 def test_figures():
-    """Each curve, by gates that differ over units only.
+    """Each curve, by gates that differ over units and, in the first step, over time.
 
-    Mutations: the mean of time scales for the scale of the mean gate; the longest taken for the median;
-    the primary gate written as the forget gate.
+    Mutations: the mean of time scales for the scale of the mean gate; the mean taken for the median; the
+    share of saturated units for that of saturated gates.
     """
     units = torch.tensor([0.0, 0.5, 0.9, 0.9, 0.99, 0.999])
-    gates = {"forget": units, "primary": units / 2, "input": 1 - units, "candidate": -units}
+    steps = torch.tensor([0.8, 1.0, 1.0, 1.0, 1.0]).view(T, 1, 1)
+    gates = {"forget": units * steps, "primary": units / 2, "input": 1 - units, "candidate": -units}
     scalars, histograms = gate_metrics({name: gate.expand(T, B, H) for name, gate in gates.items()})
+    average = 0.96 * units
     assert scalars == {
-        "memory/forget_gate_mean": pytest.approx(units.mean().item()),
+        "memory/forget_gate_mean": pytest.approx(average.mean().item()),
         "memory/primary_gate_mean": pytest.approx(units.mean().item() / 2),
         "memory/input_gate_mean": pytest.approx(1 - units.mean().item()),
-        "memory/forget_gate_saturated_share": pytest.approx(3 / 6),
-        "memory/time_scale_median_steps": pytest.approx(10, rel=1e-4),
-        "memory/time_scale_longest_steps": pytest.approx(1000, rel=1e-2),
+        "memory/forget_gate_saturated_share": pytest.approx((1 + 2 * 4 / 5) / 6),
+        "memory/time_scale_median_steps": pytest.approx(1 / (1 - 0.96 * 0.9), rel=1e-4),
+        "memory/time_scale_longest_steps": pytest.approx(1 / (1 - 0.96 * 0.999), rel=1e-4),
     }
-    assert histograms["memory/forget_gate"] == pytest.approx(units.numpy(), abs=1e-6)
+    assert histograms["memory/forget_gate"] == pytest.approx(average.numpy(), abs=1e-6)
     assert histograms["memory/input_gate"] == pytest.approx(1 - units.numpy(), abs=1e-6)
-    assert histograms["memory/time_scale_log10_steps"][4] == pytest.approx(2, abs=1e-3)
+    assert histograms["memory/time_scale_log10_steps"][2] == pytest.approx(0.8665, abs=1e-3)
 
 
 def test_a_core_without_gates_has_no_curves():

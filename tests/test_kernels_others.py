@@ -8,7 +8,6 @@ import torch
 
 from cores import kernels, make_core
 from cores.core import RecurrentCore
-from cores.kernels.unroll import split_batch
 
 T, B, X, H = 5, 3, 4, 6  # steps, environments, inputs, units
 NAMES = ["gru", "ur-gru", "mingru", "lru"]
@@ -250,33 +249,3 @@ def test_gradients_in_single_precision(name):
     exact = results(RecurrentCore.forward, double, *call)
     for found, truth in zip(results(fused, single, inputs, state, reset), exact, strict=True):
         assert (found.double() - truth).norm() <= 5e-7 * truth.norm()
-
-
-ALL = [("ur-lstm", {}), ("om-lstm", {"chunk": 3}), *((name, {}) for name in NAMES)]
-
-
-@pytest.mark.parametrize(("name", "options"), ALL)
-def test_threads_change_nothing(name, options, monkeypatch):
-    """Split over threads, outputs and all gradients are bit for bit those of one thread.
-
-    Mutations: the last part left out of ``split_batch``; scratch of the first environment for all parts;
-    a sum over environments within a part.
-    """
-    core = build(name, torch.float32, (16, 48), **options)
-    call = arguments(core, (6, 19))
-    alone = results(fused, core, *call)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)  # torch itself goes on with as many as it has
-    torch.testing.assert_close(results(fused, core, *call), alone, **EXACTLY)
-
-
-def test_few_environments_share_a_thread(monkeypatch):
-    """Mutations: a part for each thread, however small; an empty part; a part of unequal bounds."""
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    for batch_size, wanted in ((1, 1), (4, 1), (5, 2), (12, 3), (64, 4)):
-        parts = []
-        split_batch(lambda first, last, seen: seen.append((first, last)), batch_size, parts)
-        parts.sort()
-        assert len(parts) == wanted
-        assert [first for first, _ in parts] == [0, *(last for _, last in parts[:-1])]
-        assert parts[-1][1] == batch_size
-        assert all(first < last for first, last in parts)

@@ -82,13 +82,3 @@ def test_a_row_does_not_depend_on_the_others(dtype):
         for first in range(0, 15, size):
             run(rows[first : first + size], packed, apart[first : first + size])
         assert np.array_equal(apart, together)
-
-
-def test_not_a_number_stays_visible():
-    """Mutation: all of fastmath on the sums."""
-    rows = np.ones((3, 4), np.float32)
-    rows[1, 2] = np.nan
-    result = np.zeros((3, 5), np.float32)
-    run(rows, panels(np.ones((4, 5), np.float32)), result)
-    assert np.isnan(result[1]).all()
-    assert np.array_equal(result[[0, 2]], np.full((2, 5), 4.0))

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from cores.kernels.unroll import Weights, split_batch
+from cores.kernels.threads import split_batch
+from cores.kernels.unroll import Weights
 
 
 class GRUCell(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from cores.kernels.unroll import split_batch
+from cores.kernels.threads import split_batch
 
 
 class Scan(NamedTuple):

@@ -8,18 +8,15 @@ The definition is `RecurrentCore.forward`; this is the same function, and is tes
 """
 
 from collections.abc import Callable
-from itertools import pairwise
-from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from cores.kernels.threads import split_batch
+
 NUM_WORK_ROWS = 6
 """Rows of scratch that the compiled functions ask for."""
-
-MIN_PART = 4
-"""Environments for which a thread of their own pays: fewer rows make slow tiles of a product."""
 
 
 class Cell(NamedTuple):
@@ -117,27 +114,6 @@ def _run(
     arrays = [tensor.numpy() for tensor in (gates, cells, entered, out, reset.contiguous(), work)]
     split_batch(cell.forward, B, packed, *arrays, *cell.options)
     return Trace(gates, cells, entered, out)
-
-
-def split_batch(work: Callable[..., None], batch_size: int, *arguments: object) -> None:
-    """Does work on all environments, in as many threads as torch is given.
-
-    Each thread takes some environments through all steps: they wait for each other once, not at each step.
-    What comes out does not depend on how many there are.
-
-    Args:
-        work: a compiled function of the first environment, the one behind the last, and the arguments.
-        batch_size: B, number of environments.
-        *arguments: what it takes after them.
-    """
-    num_parts = min(torch.get_num_threads(), -(-batch_size // MIN_PART))
-    bounds = [batch_size * part // num_parts for part in range(num_parts + 1)]
-    threads = [Thread(target=work, args=(first, last, *arguments)) for first, last in pairwise(bounds[1:])]
-    for thread in threads:
-        thread.start()
-    work(0, bounds[1], *arguments)
-    for thread in threads:
-        thread.join()
 
 
 def _results(trace: Trace) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
