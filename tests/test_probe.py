@@ -189,11 +189,14 @@ def test_two_processes_write_what_one_does(tmp_path, capsys, monkeypatch):
     assert table(tmp_path / "two") == table(tmp_path / "one")
 
 
-@pytest.mark.parametrize(("jobs", "number", "code"), [("1", signal.SIGTERM, 143), ("2", signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("jobs", "number", "code"),
+    [("1", signal.SIGTERM, 143), ("2", signal.SIGINT, 130), ("2", signal.SIGKILL, -signal.SIGKILL)],
+)
 def test_interrupted(jobs, number, code, tmp_path):
-    """It leaves with the shell's code and in silence, and no process stays.
+    """It leaves with the shell's code and in silence, and no process stays, not even when it is killed.
 
-    Mutation: the processes left alone, so that each goes on with its run.
+    Mutations: the processes left alone, so that each goes on with its run; ``end_with_parent`` not started.
     """
     text = "--task copy --length 21 --hidden-size 8 --steps 100000 --seeds 1 2 3 --core lstm memoryless"
     command = [sys.executable, "-m", "scripts.probe", *words(text, tmp_path / "x"), "--jobs", jobs]
@@ -204,7 +207,8 @@ def test_interrupted(jobs, number, code, tmp_path):
     time.sleep(1)
     os.kill(group.pid, number)
     _, said = group.communicate(timeout=60)
-    assert (group.returncode, said) == (code, "")
+    assert group.returncode == code
+    assert said == "" or number == signal.SIGKILL  # Python's own watch over semaphores speaks up then
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:

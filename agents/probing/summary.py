@@ -11,6 +11,8 @@ from agents.probing.task import Task
 
 NUM_GRID_POINTS = 200
 NUM_COLUMNS = 3
+MOST_BANDS = 6
+"""Cores in a panel whose intervals are still told apart; of more, the table has them."""
 
 Groups = dict[str, dict[str, list[Record]]]
 """Runs by setting, then by core."""
@@ -81,8 +83,12 @@ def plot(groups: Groups, tasks: list[Task], path: Path, subtitle: str) -> None:
     figure, panels = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     cores = list(dict.fromkeys(core for by_core in groups.values() for core in by_core))
     for panel, task in zip(panels.flat, tasks, strict=False):
-        for core, group in groups[task.setting].items():
-            draw(panel, group, task, core, f"C{cores.index(core) % 10}", cores.index(core) >= 10)
+        by_core = groups[task.setting]
+        end = max(record.curve[-1].updates for group in by_core.values() for record in group)
+        for core, group in by_core.items():
+            place = cores.index(core)
+            style = {"color": f"C{place % 10}", "linestyle": ("-", "--", "-.")[place // 10 % 3]}
+            draw(panel, group, task, end, len(by_core) <= MOST_BANDS, {"label": core, **style})
         panel.axhline(task.chance, color="grey", linestyle=":", label="has not read")
         panel.set(title=task.setting, xlabel="updates", ylabel=measure(task))
         if task.judged_by == "accuracy":
@@ -103,9 +109,11 @@ def plot(groups: Groups, tasks: list[Task], path: Path, subtitle: str) -> None:
     pyplot.close(figure)
 
 
-def draw(panel: Any, group: list[Record], task: Task, core: str, colour: str, dashed: bool) -> None:
-    """One core's curve; a run that was solved keeps its last value."""
-    grid = np.linspace(0, max(record.curve[-1].updates for record in group), NUM_GRID_POINTS)
+def draw(
+    panel: Any, group: list[Record], task: Task, end: int, with_band: bool, style: dict[str, str]
+) -> None:
+    """One core's curve up to `end` updates; a run that was solved keeps its last value."""
+    grid = np.linspace(0, end, NUM_GRID_POINTS)
     curves = np.stack(
         [
             np.interp(
@@ -116,7 +124,7 @@ def draw(panel: Any, group: list[Record], task: Task, core: str, colour: str, da
             for record in group
         ]
     )
-    low, high = bootstrap_interval(curves)
-    style = "--" if dashed else "-"
-    panel.plot(grid, curves.mean(0), style, color=colour, label=core)
-    panel.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
+    panel.plot(grid, curves.mean(0), **style)
+    if with_band:
+        low, high = bootstrap_interval(curves)
+        panel.fill_between(grid, low, high, color=style["color"], alpha=0.2, linewidth=0)

@@ -1,6 +1,7 @@
 """Runs cores over probes, settings and seeds, one after another or in several processes."""
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
+from threading import Thread
 
 import torch
 
@@ -142,7 +144,7 @@ def carry_out_in_processes(
     """Hands the runs to so many processes; an error in one, or its death, ends them all."""
     # Not forked: threads of torch and numba do not survive it.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(runs)), context, initializer=leave_signals_to_parent)
+    pool = ProcessPoolExecutor(min(jobs, len(runs)), context, initializer=live_with_parent)
     try:
         futures = [pool.submit(work, run) for run in runs]
         for finished, future in enumerate(as_completed(futures)):
@@ -156,9 +158,18 @@ def carry_out_in_processes(
     pool.shutdown()
 
 
-def leave_signals_to_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; the first one ends the others."""
+def live_with_parent() -> None:
+    """Leaves Ctrl-C, which reaches every process of a terminal, to the first one; ends when that is gone."""
     signal(SIGINT, SIG_IGN)
+    Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Waits for the first process to end, killed perhaps, and ends this one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager
