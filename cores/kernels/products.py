@@ -20,7 +20,15 @@ from numba.extending import intrinsic
 from cores.kernels.compiled import compiled, part
 from cores.kernels.rows import copy_row, fill_zero
 
-AVX512 = bool(llvmlite.binding.get_host_cpu_features().get("avx512f", False))
+
+def _has_avx512() -> bool:
+    try:
+        return bool(llvmlite.binding.get_host_cpu_features().get("avx512f", False))
+    except RuntimeError:  # what LLVM cannot tell on some systems
+        return False
+
+
+AVX512 = _has_avx512()
 VECTOR_BYTES = 64 if AVX512 else 32
 """Where vectors are shorter the compiler takes several for one."""
 PANEL_BYTES = 2 * VECTOR_BYTES
