@@ -12,7 +12,8 @@ import torch
 
 from cores.kernels import triton_scans
 from cores.kernels.cuda_launch import launch_scan
-from cores.kernels.cuda_unroll import as_bytes, refuse_second_derivative
+from cores.kernels.cuda_unroll import as_bytes
+from cores.kernels.unroll import refuse_second_derivative
 
 
 def mingru_unroll(

@@ -14,7 +14,7 @@ import torch
 
 from cores.kernels import triton_gru, triton_lstm
 from cores.kernels.cuda_launch import launch_steps
-from cores.kernels.unroll import Weights
+from cores.kernels.unroll import Weights, refuse_second_derivative
 
 
 class LSTMCell(NamedTuple):
@@ -81,16 +81,6 @@ def gru_unroll(
         out [T, B, H], and h [B, H] after the last step.
     """
     return _GRU.apply(cell, inputs, h, reset, *weights)
-
-
-def refuse_second_derivative() -> None:
-    """Refuses a second derivative: torch's once_differentiable would let most cases pass, and be wrong.
-
-    Raises:
-        RuntimeError: if gradients are recorded.
-    """
-    if torch.is_grad_enabled():
-        raise RuntimeError("a fused unroll has no second derivative: call RecurrentCore.forward(core, ...)")
 
 
 def as_bytes(reset: torch.Tensor) -> torch.Tensor:

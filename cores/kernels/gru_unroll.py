@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from cores.kernels.threads import split_batch
-from cores.kernels.unroll import Weights
+from cores.kernels.unroll import Weights, refuse_second_derivative
 
 
 class GRUCell(NamedTuple):
@@ -130,10 +130,7 @@ class _Unroll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d_results: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Turns gradients by the results into gradients by the arguments."""
-        if torch.is_grad_enabled():  # torch's once_differentiable would let most of these pass, and be wrong
-            raise RuntimeError(
-                "a fused unroll has no second derivative: call RecurrentCore.forward(core, ...)"
-            )
+        refuse_second_derivative()
         inputs, reset, weight_ih, weight_hh, gates, entered, scaled = ctx.saved_tensors
         _, wants_inputs, wants_h, _, wants_ih, wants_hh, wants_bias = ctx.needs_input_grad
         d_gates, d_h = _run_backward(ctx.cell, d_results, reset, weight_hh, gates, entered)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from cores.kernels.threads import split_batch
+from cores.kernels.unroll import refuse_second_derivative
 
 
 class Scan(NamedTuple):
@@ -69,11 +70,6 @@ def fused_lru_scan(
     return _LRU.apply(scan, driven, before, eigenvalues, reset)
 
 
-def _refuse_second_derivative() -> None:
-    if torch.is_grad_enabled():  # torch's once_differentiable would let most of these pass, and be wrong
-        raise RuntimeError("a fused unroll has no second derivative: call RecurrentCore.forward(core, ...)")
-
-
 class _MinGRU(torch.autograd.Function):
     """The minGRU's unroll and its gradient."""
 
@@ -101,7 +97,7 @@ class _MinGRU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d_results: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Turns gradients by the results into gradients by the arguments."""
-        _refuse_second_derivative()
+        refuse_second_derivative()
         inputs, weight, *trace = ctx.saved_tensors
         _, wants_inputs, _, _, wants_weight, wants_bias = ctx.needs_input_grad
         d_out = d_results[0].contiguous()
@@ -144,7 +140,7 @@ class _LRU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d_results: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Turns gradients by the results into gradients by the arguments."""
-        _refuse_second_derivative()
+        refuse_second_derivative()
         d_states = d_results[0].contiguous()
         d_before = d_results[1].clone(memory_format=torch.contiguous_format)  # written to
         d_driven, d_by = torch.empty_like(d_states), torch.zeros_like(d_before)

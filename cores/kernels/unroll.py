@@ -116,6 +116,16 @@ def _run(
     return Trace(gates, cells, entered, out)
 
 
+def refuse_second_derivative() -> None:
+    """Refuses a second derivative: torch's once_differentiable would let most cases pass, and be wrong.
+
+    Raises:
+        RuntimeError: if gradients are recorded.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError("a fused unroll has no second derivative: call RecurrentCore.forward(core, ...)")
+
+
 def _results(trace: Trace) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     # Copies: a state outlives its unroll, and must not keep all of it in memory.
     return trace.out, trace.out[-1].clone(), trace.cells[-1].clone()
@@ -143,10 +153,7 @@ class _Unroll(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *d_results: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Turns gradients by the results into gradients by the arguments."""
-        if torch.is_grad_enabled():  # torch's once_differentiable would let most of these pass, and be wrong
-            raise RuntimeError(
-                "a fused unroll has no second derivative: call RecurrentCore.forward(core, ...)"
-            )
+        refuse_second_derivative()
         inputs, reset, weight_ih, weight_hh, gates, cells, entered = ctx.saved_tensors
         _, wants_inputs, wants_h, wants_c, _, wants_ih, wants_hh, wants_bias = ctx.needs_input_grad
         d_gates, d_h, d_c = _run_backward(ctx.cell, d_results, reset, weight_hh, gates, cells)
