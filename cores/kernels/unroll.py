@@ -67,7 +67,7 @@ def fused_unroll(
     """Reads T inputs per environment, as `RecurrentCore.forward`, with zeros as the initial state.
 
     Args:
-        cell: the pointwise half of a step.
+        cell: the compiled functions.
         inputs: [T, B, I] of any strides, on the CPU, float32 or float64, as every other tensor here.
         h: [B, H]: output before inputs[0].
         c: [B, H]: cell before inputs[0].
