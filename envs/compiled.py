@@ -76,14 +76,18 @@ def user_cache() -> Path:
 _CACHE = open_cache(user_cache(), source_hash(SOURCES))
 
 
-def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(kernel: Callable[..., Any], *, cached: bool = True) -> Callable[..., Any]:
     """Compile a kernel's entry point on its first call, from the cache where it holds one.
 
     The kernel releases the GIL and does not check array bounds: its caller validates what goes in.
     Functions that it calls are decorated with ``part``. It must be a module-level function: a closure,
     or a function passed as an argument, is compiled anew in every process.
+
+    Args:
+        kernel: the function.
+        cached: False where it calls code outside SOURCES, whose edits would go unnoticed.
     """
-    if _CACHE is None:
+    if _CACHE is None or not cached:
         return numba.njit(nogil=True, error_model="numpy")(kernel)
     # numba reads CACHE_DIR while it decorates. It is restored at once: other packages' caches stay put.
     config: Any = numba.config

@@ -1,13 +1,12 @@
 """The batched engine: N environments as one array of records, stepped together by one compiled kernel.
 
 A task is a file in ``envs/tasks`` with three short compiled functions (begin an episode, take an action,
-observe), the loop over environments that calls them, and a subclass of NativeVectorEnv that names its
-fields, its options and its card. The rest is here, once: seeds, automatic resets, accounting,
-validation, state.
+observe) and a subclass of NativeVectorEnv that names its fields, its options and its card. The rest is here
+and in ``step_kernel``, once: seeds, automatic resets, accounting, validation, state.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import gymnasium
 import numpy as np
@@ -17,58 +16,30 @@ from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
 from envs.checks import checked_actions, whole_number
-from envs.compiled import part
-from envs.pcg64 import RNG_FIELD, environment_seeds, seeded_streams
-
-EPISODE_FIELDS = [
-    RNG_FIELD,
-    ("ended", np.bool_),  # the next step only resets
-    ("episode_return", np.float64),
-    ("episode_length", np.int32),  # actions taken
-    ("success", np.bool_),
-]
-"""What every record holds, whatever its task."""
+from envs.pcg64 import environment_seeds, seeded_streams
+from envs.step_kernel import EPISODE_FIELDS, rules_record
 
 
-@part
-def start_episode(s, i, results):
-    """Clear what the last episode left in record ``s`` and row ``i`` of the results; the task does the rest.
+class EngineOptions(TypedDict, total=False):
+    """What every task's constructor takes beside its own options; see NativeVectorEnv."""
 
-    ``results`` is the tuple (rewards [N], terminated [N], truncated [N]).
-    """
-    s.ended = False
-    s.episode_return = 0.0
-    s.episode_length = 0
-    s.success = False
-    rewards, terminated, truncated = results
-    rewards[i] = 0.0
-    terminated[i] = False
-    truncated[i] = False
-
-
-@part
-def record_step(s, i, results, reward, is_terminated, is_truncated):
-    """Account for one action in record ``s``, write row ``i`` of the results; return 1 if it ended."""
-    s.ended = is_terminated or is_truncated
-    s.episode_return += reward
-    s.episode_length += 1
-    rewards, terminated, truncated = results
-    rewards[i] = reward
-    terminated[i] = is_terminated
-    truncated[i] = is_truncated
-    return 1 if s.ended else 0
+    seed: int
+    first_index: int
+    copy: bool
+    autoreset_mode: AutoresetMode
 
 
 class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """N environments of one task, stepped by one compiled call, with the contract of Gymnasium's VectorEnv.
 
-    Autoreset is NEXT_STEP: the step after an episode's end ignores its action, returns the next
-    episode's first observation and reward 0. What environment i does depends on its seed and its actions
-    alone, never on ``num_envs``, on threads or on the other environments.
+    Autoreset is NEXT_STEP unless told otherwise: the step after an episode's end ignores its action,
+    returns the next episode's first observation and reward 0. What environment i does depends on its
+    seed and its actions alone, never on ``num_envs``, on threads or on the other environments.
 
     On a step where an episode ended, ``infos["episode"]`` holds "r" (return, [N] float32), "l" (length
-    in actions, [N] int32) and "success" ([N] float32, 0 or 1), and ``infos["_episode"]`` [N] bool says
-    for which environments; entries of the others are 0. On every other step infos is empty.
+    in actions, [N] int32) and "success" ([N] float32 in 0 … 1), and ``infos["_episode"]`` [N] bool says
+    for which environments; entries of the others are 0. On every other step infos is empty. In
+    SAME_STEP, ``infos["final_obs"]`` and its mask are there too, as in Gymnasium's vector environments.
 
     Attributes:
         has_state: ``state_dict`` and ``load_state_dict`` work.
@@ -80,7 +51,6 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     has_state = True
     num_cues: ClassVar[int] = 0
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012
 
     def __init__(
         self,
@@ -90,10 +60,11 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         num_actions: int,
         fields: Sequence[tuple[Any, ...]],
         kernel: Callable[..., int],
-        rules: Sequence[int | float] = (),
+        rules: dict[str, bool | int | float],
         seed: int = 0,
         first_index: int = 0,
         copy: bool = True,
+        autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
         """Lay out the state and seed the streams; ``reset`` begins the first episodes.
 
@@ -102,15 +73,13 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             observation_space: of one environment.
             num_actions: the actions are 0 … num_actions - 1.
             fields: the task's own fields of a record, as ``numpy.dtype`` takes them.
-            kernel: the compiled loop ``kernel(state, actions [N] int64, observations, rewards,
-                terminated, truncated, *rules)``, which returns the number of episodes that ended. Where
-                ``ended`` is set it begins an episode, elsewhere it takes the action.
-            rules: the task's options as the kernel takes them. Numbers, one argument each: numba finds
-                the compiled code for plain numbers and arrays in 1 µs, for tuples of them sometimes in
-                100 µs.
+            kernel: the compiled loop, of ``step_kernel``.
+            rules: the task's options by name, as the kernel's ``rules``.
             seed: the run's seed.
             first_index: index of environment 0 in the whole run.
             copy: whether results are fresh arrays.
+            autoreset_mode: when the next episode begins: NEXT_STEP, SAME_STEP, or DISABLED (when
+                ``reset`` is told to, by a mask).
 
         Raises:
             ValueError: ``num_envs`` below 1, ``seed`` or ``first_index`` negative.
@@ -118,20 +87,23 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.first_index = whole_number("first_index", first_index, 0)
         self.copy = copy
+        self.metadata = {"autoreset_mode": AutoresetMode(autoreset_mode), "render_modes": []}
         self.single_observation_space = observation_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.single_action_space = Discrete(num_actions)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.state = np.zeros(num_envs, np.dtype([*EPISODE_FIELDS, *fields], align=True))
         self._kernel = kernel
-        self._rules = tuple(rules)
+        self._rules = rules_record(rules)
         self._num_actions = num_actions
         self._no_actions = np.zeros(num_envs, np.int64)
         shape = (num_envs, *observation_space.shape)
         self._observations: np.ndarray = np.zeros(shape, observation_space.dtype)
+        self._rows = self._observations.reshape(num_envs, -1)
         self._rewards = np.zeros(num_envs, np.float32)
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
+        self._disabled = self.metadata["autoreset_mode"] == AutoresetMode.DISABLED
         self._begun = False
         self._seed(seed)
 
@@ -168,29 +140,32 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin a new episode in every environment.
+        """Begin a new episode in every environment, or in some.
 
         Args:
             seed: an integer seeds environment i from (seed, first_index + i); a sequence of N integers
                 seeds environment i as NumPy's default generator with ``seed[i]``; None, or None in the
                 sequence, lets the stream run on.
-            options: none are known.
+            options: ``reset_mask`` ([N] bool): begin an episode in these alone, and seed no others.
 
         Returns:
             The first observations [N, ...] and empty infos.
 
         Raises:
-            ValueError: a negative seed, a sequence of another length than N, or options.
+            ValueError: a negative seed, a sequence of another length than N, or wrong options.
         """
-        if options:
-            raise ValueError(f"reset knows no options, got {', '.join(map(repr, options))}")
+        chosen = self._reset_mask(options)
         if seed is not None:
-            self._seed(seed)
-        self.state["ended"] = (
-            True  # so the kernel begins an episode everywhere: reset needs no kernel of its own
-        )
-        self._run(self._no_actions)
-        self._begun = True
+            self._seed(seed, chosen)
+        if chosen.all():
+            self.state["ended"] = True  # so the kernel begins an episode everywhere
+            self._run(self._no_actions)
+            self._begun = True
+        else:
+            self._need_reset()
+            self._begin(chosen)
+            for array in (self._rewards, self._terminated, self._truncated):
+                array[chosen] = 0
         return (self._observations.copy() if self.copy else self._observations), {}
 
     def step(
@@ -208,12 +183,20 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
         Raises:
             ValueError: actions of another shape, dtype or range.
-            gymnasium.error.ResetNeeded: ``reset`` has not been called.
+            gymnasium.error.ResetNeeded: ``reset`` has not been called, or, with autoreset disabled, an
+                episode has ended.
         """
-        if not self._begun:
-            raise gymnasium.error.ResetNeeded("call reset() before the first step()")
+        if not self._begun or self._disabled:
+            self._need_reset()
         num_ended = self._run(checked_actions(actions, self.num_envs, self._num_actions))
         infos = self._episode_infos() if num_ended else {}
+        if num_ended and self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP:
+            ended = infos["_episode"]
+            final = np.full(self.num_envs, None, object)
+            for i in np.flatnonzero(ended):
+                final[i] = self._observations[i].copy()
+            infos |= {"final_obs": final, "_final_obs": ended.copy()}
+            self._begin(ended)
         observations, rewards = self._observations, self._rewards
         terminated, truncated = self._terminated, self._truncated
         if self.copy:
@@ -227,7 +210,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             gymnasium.error.ResetNeeded: ``reset`` has not been called.
         """
         if not self._begun:
-            raise gymnasium.error.ResetNeeded("call reset() before state_dict()")
+            self._need_reset()
         return {name: array.copy() for name, array in self._arrays().items()}
 
     def load_state_dict(self, state_dict: dict[str, np.ndarray]) -> None:
@@ -261,14 +244,43 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._kernel(
             self.state,
             actions,
-            self._observations,
+            self._rows,
             self._rewards,
             self._terminated,
             self._truncated,
-            *self._rules,
+            self._rules,
         )
 
-    def _seed(self, seed: int | Sequence[int | None]) -> None:
+    def _begin(self, chosen: np.ndarray) -> None:
+        """Begin an episode where ``chosen`` [N] bool says, and nothing else; results stay as they are."""
+        state, rows = self.state[chosen], self._rows[chosen]
+        state["ended"] = True
+        count = len(state)
+        rewards, ends = np.zeros(count, np.float32), np.zeros((2, count), np.bool_)
+        self._kernel(state, self._no_actions[:count], rows, rewards, ends[0], ends[1], self._rules)
+        self.state[chosen], self._rows[chosen] = state, rows
+
+    def _need_reset(self) -> None:
+        """Raise ResetNeeded where there is nothing to go on from."""
+        if not self._begun:
+            raise gymnasium.error.ResetNeeded("call reset() first")
+        if self._disabled and self.state["ended"].any():
+            ended = "an episode has ended and autoreset is disabled: call reset() with a reset_mask"
+            raise gymnasium.error.ResetNeeded(ended)
+
+    def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
+        """Return where ``reset`` is to begin an episode, [N] bool."""
+        options = dict(options or {})
+        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, np.bool_)))
+        if options:
+            raise ValueError(f"reset knows no options but reset_mask, got {', '.join(map(repr, options))}")
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            got = f"{mask.dtype} of shape {mask.shape}"
+            raise ValueError(f"reset_mask must be bool of shape ({self.num_envs},), got {got}")
+        return mask
+
+    def _seed(self, seed: int | Sequence[int | None], mask: np.ndarray | None = None) -> None:
+        """Seed the streams of the environments in ``mask`` [N] bool, or all."""
         seeds: Sequence[int | None]
         if isinstance(seed, Sequence | np.ndarray):
             seeds = seed
@@ -276,7 +288,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 raise ValueError(f"a sequence of seeds must have length {self.num_envs}, got {len(seeds)}")
         else:
             seeds = environment_seeds(whole_number("seed", seed, 0), self.first_index, self.num_envs)
-        chosen = [i for i, s in enumerate(seeds) if s is not None]
+        chosen = [i for i, s in enumerate(seeds) if s is not None and (mask is None or mask[i])]
         numbers = [whole_number("seed", seeds[i], 0) for i in chosen]
         self.state["rng"][chosen] = seeded_streams(numbers)
 
@@ -285,6 +297,6 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         episode = {
             "r": np.where(ended, self.state["episode_return"], 0).astype(np.float32),
             "l": np.where(ended, self.state["episode_length"], 0).astype(np.int32),
-            "success": (ended & self.state["success"]).astype(np.float32),
+            "success": np.where(ended, self.state["success"], np.float32(0)),
         }
         return {"episode": episode, "_episode": ended}

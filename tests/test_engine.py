@@ -56,7 +56,7 @@ def test_wrong_states_are_refused(env_id):
         (saved | {"rng": saved["rng"][:-1]}, "state 'rng' must be uint64[7, 5], got uint64[6, 5]"),
         (
             saved | {"success": saved["success"].astype(np.int8)},
-            "state 'success' must be bool[7], got int8[7]",
+            "state 'success' must be float32[7], got int8[7]",
         ),
         ({k: v for k, v in saved.items() if k != "rng"}, "the state must hold ["),
         (saved | {"more": saved["rng"]}, "the state must hold ["),
@@ -109,10 +109,15 @@ def test_seeds_one_by_one(env_id):
         np.testing.assert_array_equal(mine[:, 3:6], before[:, 3:6])
 
 
-def test_reset_knows_no_options():
-    """An option that would be ignored is refused."""
-    with pytest.raises(ValueError, match=r"^reset knows no options, got 'reset_mask'$"):
-        make("tmaze").reset(options={"reset_mask": np.ones(N, bool)})
+def test_wrong_reset_options_are_refused():
+    """An option that would be ignored is refused, and so is a mask of another shape or kind."""
+    env = make("tmaze")
+    env.reset()
+    with pytest.raises(ValueError, match=r"^reset knows no options but reset_mask, got 'mask'$"):
+        env.reset(options={"mask": np.ones(N, bool)})
+    for mask in (np.ones(N + 1, bool), np.ones(N, int)):
+        with pytest.raises(ValueError, match=r"^reset_mask must be bool of shape \(7,\), got "):
+            env.reset(options={"reset_mask": mask})
 
 
 def test_state_needs_a_reset():

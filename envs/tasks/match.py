@@ -5,14 +5,14 @@ its released gridworld levels; Passive Match with other delays: Ni et al. 2023, 
 shine in RL? Decoupling memory from credit assignment".
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from gymnasium.spaces import MultiDiscrete
 
 from envs.card import TaskCard
 from envs.checks import finite_number, whole_number
-from envs.engine import NativeVectorEnv
+from envs.engine import EngineOptions, NativeVectorEnv
 from envs.tasks import match_rules as rules
 from envs.tasks.match_rules import CHOICE_STEPS, EXPLORE_STEPS, PAD
 
@@ -48,9 +48,7 @@ class _Match(NativeVectorEnv):
         delay: int = 90,
         apple_reward: float = 1.0,
         final_reward: float = 10.0,
-        seed: int = 0,
-        first_index: int = 0,
-        copy: bool = True,
+        **engine: Unpack[EngineOptions],
     ) -> None:
         """Build N boards.
 
@@ -59,9 +57,7 @@ class _Match(NativeVectorEnv):
             delay: actions of the distractor phase.
             apple_reward: what each apple pays.
             final_reward: what the right pad, or the door, pays.
-            seed: see NativeVectorEnv, as for ``first_index`` and ``copy``.
-            first_index: index of environment 0 in the whole run.
-            copy: whether results are fresh arrays.
+            **engine: ``seed`` and so on, see NativeVectorEnv.
 
         Raises:
             ValueError: ``delay`` below 1, or a reward that is no finite number.
@@ -76,10 +72,13 @@ class _Match(NativeVectorEnv):
             num_actions=4,
             fields=rules.FIELDS,
             kernel=rules.step_all,
-            rules=[self.variant, self.delay, self.apple_reward, self.final_reward],
-            seed=seed,
-            first_index=first_index,
-            copy=copy,
+            rules={
+                "variant": self.variant,
+                "delay": self.delay,
+                "apple_reward": self.apple_reward,
+                "final_reward": self.final_reward,
+            },
+            **engine,
         )
 
     @classmethod

@@ -6,9 +6,9 @@ rules of its released gridworld levels.
 
 import numpy as np
 
-from envs.compiled import compiled, part
-from envs.engine import record_step, start_episode
+from envs.compiled import part
 from envs.pcg64 import integers
+from envs.step_kernel import step_kernel
 
 NORTH, SOUTH, WEST, EAST = range(4)
 BACKGROUND, WALL, AGENT, APPLE, KEY, DOOR, COLOUR = range(7)
@@ -118,20 +118,20 @@ def put(s, cell, code):
 
 
 @part
-def begin(s, variant):
+def begin(s, rules):
     """Enter the exploration.
 
     Draws in this order: the colour, its wall, the agent's cell; with a key: its cell, the agent's.
     """
     s.phase = EXPLORE
     s.has_key = False
-    if variant == PASSIVE:
+    if rules.variant == PASSIVE:
         lay(s, 0, 2, 5)
         s.target = integers(s.rng, 3)
         put(s, BOX_WALLS[integers(s.rng, len(BOX_WALLS))], COLOUR + s.target)
         return
     lay(s, 1, 0, 0)
-    if variant == ACTIVE:
+    if rules.variant == ACTIVE:
         s.target = integers(s.rng, 3)
         put(s, ROOM_WALLS[integers(s.rng, len(ROOM_WALLS))], COLOUR + s.target)
     else:
@@ -222,8 +222,8 @@ def choose(s, final_reward):
 
 
 @part
-def act(s, action, variant, delay, apple_reward, final_reward):
-    """Take one action; return the reward and whether the episode is over.
+def act(s, action, rules):
+    """Take one action; return the reward, whether the episode is over, and False.
 
     The last frame of a phase is replaced by the first of the next within the same step.
     """
@@ -235,39 +235,25 @@ def act(s, action, variant, delay, apple_reward, final_reward):
             s.board[s.row + PAD, s.column + PAD] = BACKGROUND
         if s.frame == EXPLORE_STEPS:
             begin_distractor(s)
-        return 0.0, False
+        return 0.0, False, False
     if s.phase == DISTRACTOR:
-        reward = pick_apples(s, apple_reward)
-        if s.frame == delay:
-            begin_choice(s, variant)
-        return reward, False
-    return choose(s, final_reward), s.frame == CHOICE_STEPS
+        reward = pick_apples(s, rules.apple_reward)
+        if s.frame == rules.delay:
+            begin_choice(s, rules.variant)
+        return reward, False, False
+    return choose(s, rules.final_reward), s.frame == CHOICE_STEPS, False
 
 
 @part
-def observe(s, crop):
+def observe(s, rules, row):
     """Write the 5 × 5 crop around the agent, who stands in front of all but the door."""
-    for y in range(2 * PAD + 1):
-        for x in range(2 * PAD + 1):
-            crop[y, x] = s.board[s.row + y, s.column + x]
-    if crop[PAD, PAD] != DOOR:
-        crop[PAD, PAD] = AGENT
+    size = 2 * PAD + 1
+    for y in range(size):
+        for x in range(size):
+            row[y * size + x] = s.board[s.row + y, s.column + x]
+    centre = PAD * size + PAD
+    if row[centre] != DOOR:
+        row[centre] = AGENT
 
 
-@compiled
-def step_all(
-    state, actions, observations, rewards, terminated, truncated, variant, delay, apple_reward, final_reward
-):
-    """Step every environment (see NativeVectorEnv); return how many episodes ended."""
-    results = (rewards, terminated, truncated)
-    num_ended = 0
-    for i in range(state.shape[0]):
-        s = state[i]
-        if s.ended:
-            start_episode(s, i, results)
-            begin(s, variant)
-        else:
-            reward, over = act(s, actions[i], variant, delay, apple_reward, final_reward)
-            num_ended += record_step(s, i, results, reward, over, False)
-        observe(s, observations[i])
-    return num_ended
+step_all = step_kernel(begin, act, observe)

@@ -3,14 +3,17 @@
 Source: Osband et al. 2020, "Behaviour suite for reinforcement learning", the memory length experiment.
 """
 
+from typing import Unpack
+
 import numpy as np
 from gymnasium.spaces import Box
 
 from envs.card import TaskCard
 from envs.checks import whole_number
-from envs.compiled import compiled, part
-from envs.engine import NativeVectorEnv, record_step, start_episode
+from envs.compiled import part
+from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
+from envs.step_kernel import step_kernel
 
 TIME_LEFT, QUESTION, CONTEXT = range(3)
 """The observation's entries."""
@@ -19,44 +22,30 @@ FIELDS = [("context", np.int8)]  # 0 or 1: the action that the question asks for
 
 
 @part
-def begin(s):
+def begin(s, rules):
     """Draw the context bit."""
     s.context = integers(s.rng, 2)
 
 
 @part
-def act(s, action, length):
-    """Take one action, which counts at the question only; return the reward and whether all is over."""
-    if s.episode_length < length:
-        return 0.0, False
+def act(s, action, rules):
+    """Take one action, which counts at the question only; return the reward, if all is over, and False."""
+    if s.episode_length < rules.length:
+        return 0.0, False, False
     s.success = action == s.context
-    return (1.0 if s.success else -1.0), True
+    return (1.0 if s.success else -1.0), True, False
 
 
 @part
-def observe(s, length, row):
+def observe(s, rules, row):
     """Write the time left, the question at the last decision and the context at the first."""
     t = s.episode_length
-    row[TIME_LEFT] = max(0.0, 1.0 - t / length)
-    row[QUESTION] = 1.0 if t == length else 0.0
+    row[TIME_LEFT] = max(0.0, 1.0 - t / rules.length)
+    row[QUESTION] = 1.0 if t == rules.length else 0.0
     row[CONTEXT] = 2.0 * s.context - 1.0 if t == 0 else 0.0
 
 
-@compiled
-def step_all(state, actions, observations, rewards, terminated, truncated, length):
-    """Step every environment (see NativeVectorEnv); return how many episodes ended."""
-    results = (rewards, terminated, truncated)
-    num_ended = 0
-    for i in range(state.shape[0]):
-        s = state[i]
-        if s.ended:
-            start_episode(s, i, results)
-            begin(s)
-        else:
-            reward, over = act(s, actions[i], length)
-            num_ended += record_step(s, i, results, reward, over, False)
-        observe(s, length, observations[i])
-    return num_ended
+step_all = step_kernel(begin, act, observe)
 
 
 class MemoryLen(NativeVectorEnv):
@@ -78,17 +67,13 @@ class MemoryLen(NativeVectorEnv):
 
     num_cues = 2
 
-    def __init__(
-        self, num_envs: int, *, length: int = 50, seed: int = 0, first_index: int = 0, copy: bool = True
-    ) -> None:
+    def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N chains.
 
         Args:
             num_envs: N.
             length: steps from the context to the question (the paper's memory length).
-            seed: see NativeVectorEnv, as for ``first_index`` and ``copy``.
-            first_index: index of environment 0 in the whole run.
-            copy: whether results are fresh arrays.
+            **engine: ``seed`` and so on, see NativeVectorEnv.
 
         Raises:
             ValueError: ``length`` below 1.
@@ -100,10 +85,8 @@ class MemoryLen(NativeVectorEnv):
             num_actions=2,
             fields=FIELDS,
             kernel=step_all,
-            rules=[self.length],
-            seed=seed,
-            first_index=first_index,
-            copy=copy,
+            rules={"length": self.length},
+            **engine,
         )
 
     @classmethod

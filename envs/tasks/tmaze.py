@@ -4,14 +4,17 @@ Source: Bakker 2001, "Reinforcement learning with long short-term memory"; rules
 et al. 2023, "When do transformers shine in RL? Decoupling memory from credit assignment", section 4.
 """
 
+from typing import Unpack
+
 import numpy as np
 from gymnasium.spaces import Box
 
 from envs.card import TaskCard
 from envs.checks import whole_number
-from envs.compiled import compiled, part
-from envs.engine import NativeVectorEnv, record_step, start_episode
+from envs.compiled import part
+from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
+from envs.step_kernel import step_kernel
 
 NORTH, SOUTH, WEST, EAST = range(4)
 START, CORRIDOR, JUNCTION, CUE_NORTH, CUE_SOUTH = range(5)
@@ -24,55 +27,41 @@ FIELDS = [
 
 
 @part
-def begin(s):
+def begin(s, rules):
     """Draw the cue; put the agent at the start."""
     s.cue = integers(s.rng, 2)
     s.x = 0
 
 
 @part
-def act(s, action, length):
-    """Take one action; return the reward and whether the episode is over.
+def act(s, action, rules):
+    """Take one action; return the reward, whether the episode is over, and False: nothing is cut short.
 
     Only the last action can enter an arm, since the fastest walk needs all the others: so no record says
     that the agent is in one.
     """
     t = s.episode_length + 1
-    if t > length:
-        s.success = s.x == length and action == s.cue
+    if t > rules.length:
+        s.success = s.x == rules.length and action == s.cue
     if action == EAST:
-        s.x = min(s.x + 1, length)
+        s.x = min(s.x + 1, rules.length)
     elif action == WEST:
         s.x = max(s.x - 1, 0)
-    if t > length:
-        return (1.0 if s.success else 0.0), True
-    return (-1.0 / length if s.x < t else 0.0), False
+    if t > rules.length:
+        return (1.0 if s.success else 0.0), True, False
+    return (-1.0 / rules.length if s.x < t else 0.0), False, False
 
 
 @part
-def observe(s, length, row):
+def observe(s, rules, row):
     """Write the kind of place, and the cue before the first action."""
     row[:] = 0.0
-    row[START if s.x == 0 else (JUNCTION if s.x == length else CORRIDOR)] = 1.0
+    row[START if s.x == 0 else (JUNCTION if s.x == rules.length else CORRIDOR)] = 1.0
     if s.episode_length == 0:
         row[CUE_NORTH if s.cue == NORTH else CUE_SOUTH] = 1.0
 
 
-@compiled
-def step_all(state, actions, observations, rewards, terminated, truncated, length):
-    """Step every environment (see NativeVectorEnv); return how many episodes ended."""
-    results = (rewards, terminated, truncated)
-    num_ended = 0
-    for i in range(state.shape[0]):
-        s = state[i]
-        if s.ended:
-            start_episode(s, i, results)
-            begin(s)
-        else:
-            reward, over = act(s, actions[i], length)
-            num_ended += record_step(s, i, results, reward, over, False)
-        observe(s, length, observations[i])
-    return num_ended
+step_all = step_kernel(begin, act, observe)
 
 
 class TMaze(NativeVectorEnv):
@@ -96,17 +85,13 @@ class TMaze(NativeVectorEnv):
 
     num_cues = 2
 
-    def __init__(
-        self, num_envs: int, *, length: int = 50, seed: int = 0, first_index: int = 0, copy: bool = True
-    ) -> None:
+    def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N mazes.
 
         Args:
             num_envs: N.
             length: cells from the start to the junction.
-            seed: see NativeVectorEnv, as for ``first_index`` and ``copy``.
-            first_index: index of environment 0 in the whole run.
-            copy: whether results are fresh arrays.
+            **engine: ``seed`` and so on, see NativeVectorEnv.
 
         Raises:
             ValueError: ``length`` below 1.
@@ -118,10 +103,8 @@ class TMaze(NativeVectorEnv):
             num_actions=4,
             fields=FIELDS,
             kernel=step_all,
-            rules=[self.length],
-            seed=seed,
-            first_index=first_index,
-            copy=copy,
+            rules={"length": self.length},
+            **engine,
         )
 
     @classmethod
