@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 from envs.card import TaskCard
 from envs.checks import checked_actions, whole_number
 from envs.pcg64 import environment_seeds, seeded_streams
-from envs.step_kernel import EPISODE_FIELDS, rules_record
+from envs.step_kernel import EPISODE_FIELDS, record_dtype, rules_record
 
 
 class EngineOptions(TypedDict, total=False):
@@ -92,7 +92,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(observation_space, num_envs)
         self.single_action_space = Discrete(num_actions)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.state = np.zeros(num_envs, np.dtype([*EPISODE_FIELDS, *fields], align=True))
+        self.state = np.zeros(num_envs, record_dtype([*EPISODE_FIELDS, *fields], align=True))
         self._kernel = kernel
         self._rules = rules_record(rules)
         self._num_actions = num_actions

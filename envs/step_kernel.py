@@ -98,6 +98,20 @@ def _is_hashed(function: Any) -> bool:
     return Path(inspect.getfile(function.py_func)).is_relative_to(SOURCES)
 
 
+_DTYPES: dict[np.dtype, np.dtype] = {}
+
+
+def record_dtype(fields: Any, align: bool = False) -> np.dtype:
+    """Return the layout of a record, one object for all equal layouts, which lives as long as the program.
+
+    numba tells structured arrays apart by the address of their dtype. It keeps alive the first of several
+    equal ones only: when another is freed and a new layout takes its address, numba runs the code that it
+    compiled for the old one.
+    """
+    dtype = np.dtype(fields, align=align)
+    return _DTYPES.setdefault(dtype, dtype)
+
+
 def rules_record(rules: dict[str, bool | int | float]) -> np.ndarray:
     """Return a task's options as the kernel takes them, an array of one record.
 
@@ -105,4 +119,4 @@ def rules_record(rules: dict[str, bool | int | float]) -> np.ndarray:
     compiled code for arrays in 1 µs, but for tuples of numbers sometimes in 100 µs.
     """
     dtype = [(name, np.float64 if isinstance(value, float) else np.int64) for name, value in rules.items()]
-    return np.array([tuple(rules.values())], dtype)
+    return np.array([tuple(rules.values())], record_dtype(dtype))
