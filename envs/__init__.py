@@ -1,7 +1,5 @@
 """Environments: batches of partially observed tasks, native or any of Gymnasium's, behind one contract."""
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 from gymnasium import registry
@@ -10,6 +8,7 @@ from envs.card import TaskCard
 from envs.checks import check_options, nearest
 from envs.engine import NativeVectorEnv
 from envs.gym_vector import GymVectorEnv, is_registered
+from envs.tasks import minigrid
 from envs.tasks.match import ActiveMatch, KeyToDoor, PassiveMatch
 from envs.tasks.memory_len import MemoryLen
 from envs.tasks.tmaze import TMaze
@@ -22,8 +21,9 @@ ENVS: dict[str, type[NativeVectorEnv]] = {
     "passive-match": PassiveMatch,
     "active-match": ActiveMatch,
     "key-to-door": KeyToDoor,
+    **minigrid.TASKS,
 }
-"""The native tasks by id."""
+"""The native tasks by id; those of MiniGrid have its own ids, and are proven equal to it."""
 
 
 def make_vector_env(
@@ -56,7 +56,7 @@ def make_vector_env(
         return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
     # Typed as Any: each task takes its own options, checked here by name and there by value.
     task: Any = ENVS[env_id]
-    check_options(env_id, options, _keywords(task.card) | {"copy"})
+    check_options(env_id, options, task.option_names() | {"copy"})
     return task(num_envs, seed=seed, first_index=first_index, **options)
 
 
@@ -69,16 +69,12 @@ def task_card(env_id: str, **options: Any) -> TaskCard | None:
     _check_id(env_id)
     if env_id not in ENVS:
         return None
-    card: Any = ENVS[env_id].card
-    check_options(env_id, options, _keywords(card))
-    return card(**options)
+    task = ENVS[env_id]
+    check_options(env_id, options, task.option_names())
+    return task.card(**options)
 
 
 def _check_id(env_id: str) -> None:
     if env_id not in ENVS and not is_registered(env_id):
         natives = f"; native ones are {', '.join(ENVS)}"
         raise ValueError(f"unknown environment {env_id!r}{nearest(env_id, [*ENVS, *registry], natives)}")
-
-
-def _keywords(function: Callable[..., Any]) -> set[str]:
-    return set(inspect.signature(function).parameters)

@@ -27,7 +27,7 @@ class TaskCard:
 
     name: str
     summary: str
-    kind: Literal["memory", "credit"]
+    kind: Literal["memory", "credit", "partial"]
     span: int
     chance: float
     memoryless: float

@@ -5,6 +5,7 @@ observe) and a subclass of NativeVectorEnv that names its fields, its options an
 and in ``step_kernel``, once: seeds, automatic resets, accounting, validation, state.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypedDict
 
@@ -46,7 +47,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         copy: True: every call returns fresh arrays. False: it returns the buffers that the next call
             overwrites.
         num_cues: how many cues there are to remember; 0 for a task without.
-        state: [N] structured array, one record per environment: the task's fields after EPISODE_FIELDS.
+        state: [N] structured array, one record per environment: the task's fields, then EPISODE_FIELDS.
     """
 
     has_state = True
@@ -92,7 +93,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(observation_space, num_envs)
         self.single_action_space = Discrete(num_actions)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.state = np.zeros(num_envs, record_dtype([*EPISODE_FIELDS, *fields], align=True))
+        self.state = np.zeros(num_envs, record_dtype([*fields, *EPISODE_FIELDS], align=True))
         self._kernel = kernel
         self._rules = rules_record(rules)
         self._num_actions = num_actions
@@ -107,10 +108,14 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._begun = False
         self._seed(seed)
 
+    card: ClassVar[Callable[..., TaskCard | None]]
+    """A class method: the task's own options, each a keyword, to its card, without building anything; None
+    where nobody wrote one."""
+
     @classmethod
-    def card(cls) -> TaskCard:
-        """Return the task's card for the task's own options, each a keyword, without building anything."""
-        raise NotImplementedError(f"{cls.__name__} has no task card")
+    def option_names(cls) -> set[str]:
+        """Return the names of the task's own options."""
+        return set(inspect.signature(cls.card).parameters)
 
     def oracle(self) -> np.ndarray:
         """Return the scripted best actions, [N] int64; they may use all of the state, its hidden part too."""

@@ -70,7 +70,7 @@ ENCODING, TRAITS = _tables()
 def grid_fields(width: int, height: int, view: int, num_missions: int = 0) -> list[tuple[Any, ...]]:
     """Return the fields of a record that holds a grid of this size, for views of ``view`` × ``view``.
 
-    The grid's room is a multiple of 256 bytes, so that few sizes need a kernel of their own.
+    The grid's room is 512 bytes, or twice that, and so on, so that few sizes need a kernel of their own.
     """
     margin = view - 2
     stride = width + margin  # a row's right margin is the next row's left one
@@ -80,7 +80,7 @@ def grid_fields(width: int, height: int, view: int, num_missions: int = 0) -> li
         ("y", np.int16),
         ("direction", np.int8),  # 0 east, 1 south, 2 west, 3 north
         ("carrying", np.uint8),  # a cell's number; EMPTY: nothing
-        ("grid", np.uint8, (-(-room // 256) * 256,)),
+        ("grid", np.uint8, (max(512, 1 << (room - 1).bit_length()),)),
     ]
     return [*fields, ("mission", np.uint8, (num_missions,))] if num_missions else fields
 
@@ -106,22 +106,24 @@ def at(rules, x, y):
 
 
 @part
+def put(s, rules, x, y, cell):
+    """Write cell (x, y)."""
+    s.grid[at(rules, x, y)] = cell
+
+
+@part
 def clear(s, rules):
     """Empty the grid within its margin; take the agent off it, with empty hands."""
-    s.grid[:] = WALL + GREY
+    # Loops, here and elsewhere: numba takes seconds more to compile an assignment to a slice.
+    for k in range(len(s.grid)):
+        s.grid[k] = WALL + GREY
     for y in range(rules.height):
-        start = at(rules, 0, y)
-        s.grid[start : start + rules.width] = EMPTY
+        for x in range(rules.width):
+            put(s, rules, x, y, EMPTY)
     s.x = -1
     s.y = -1
     s.direction = 0
     s.carrying = EMPTY
-
-
-@part
-def put(s, rules, x, y, cell):
-    """Write cell (x, y)."""
-    s.grid[at(rules, x, y)] = cell
 
 
 @part
@@ -152,6 +154,19 @@ def between(s, low, high):
 def draw_colour(s):
     """Draw a colour."""
     return BY_NAME[integers(s.rng, NUM_COLOURS)]
+
+
+@part
+def draw_colours(s, colours):
+    """Draw all colours, one after the other, into an array of six."""
+    for n in range(NUM_COLOURS):
+        colours[n] = BY_NAME[n]
+    for n in range(NUM_COLOURS):
+        last = n + integers(s.rng, NUM_COLOURS - n)
+        colour = colours[last]
+        for k in range(last, n, -1):  # those left stay in the order of their names
+            colours[k] = colours[k - 1]
+        colours[n] = colour
 
 
 @part
@@ -267,9 +282,10 @@ def out_of_time(s, rules):
 
 @part
 def act_towards_goal(s, action, rules):
-    """Take an action where a goal pays and lava kills; return the reward, and whether either was met."""
+    """Take an action in a task where a goal pays and lava kills; nothing else ends it but the time."""
     cell = take_action(s, action, rules)
+    late = out_of_time(s, rules)
     if cell >= GOAL and cell < LAVA:
         s.success = 1.0
-        return prize(s, rules), True
-    return 0.0, cell == LAVA
+        return prize(s, rules), True, late
+    return 0.0, cell == LAVA, late

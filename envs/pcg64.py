@@ -110,3 +110,16 @@ def integers(rng, high):
         while product & _LOW_HALF < surplus:
             product = next_uint32(rng) * count
     return np.int64(product >> _32)
+
+
+@part
+def shuffle(rng, items):
+    """Shuffle a one-dimensional array as NumPy's generators shuffle a list."""
+    for i in range(len(items) - 1, 0, -1):
+        mask = np.uint64(i)
+        for shift in (1, 2, 4, 8, 16):
+            mask |= mask >> np.uint64(shift)
+        j = next_uint32(rng) & mask
+        while j > np.uint64(i):
+            j = next_uint32(rng) & mask
+        items[i], items[j] = items[j], items[i]

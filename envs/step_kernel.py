@@ -18,7 +18,8 @@ EPISODE_FIELDS = [
     ("episode_length", np.int32),  # actions taken
     ("success", np.float32),  # 0 … 1: 0 or 1, or the share of the right answers
 ]
-"""What every record holds, whatever its task."""
+"""What every record holds, whatever its task, at its end: numba takes a record that begins as another does
+for one of the same kind."""
 
 
 @part
@@ -72,8 +73,9 @@ def step_kernel(begin: Callable[..., Any], act: Callable[..., Any], observe: Cal
     # The same code in a namespace of its own: numba finds a kernel's cache by its file and its name, and
     # takes a closure over functions for a new one in every process.
     kernel = types.FunctionType(_step_all.__code__, scope, "step_all")
-    kernel.__module__ = act.__module__
-    kernel.__qualname__ = f"{act.__module__.replace('.', '_')}_{act.__name__}_{begin.__name__}"
+    kernel.__module__ = begin.__module__
+    names = (f"{function.__module__}.{function.__name__}" for function in parts.values())
+    kernel.__qualname__ = "-".join(names)
     return compiled(kernel, cached=all(_is_hashed(function) for function in parts.values()))
 
 

@@ -102,7 +102,7 @@ def _transposed(bits):
 
 @part
 def _line(grid, start, size, backwards):
-    """Return ``size`` cells from a place on as the lowest bytes of a word, the last one first if backwards."""
+    """Return ``size`` cells from a place on as a word's lowest bytes, the last one first if backwards."""
     word = load64(grid, start)
     return swap64(word) >> (_64 - _8 * _u(size)) if backwards else word
 

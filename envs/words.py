@@ -44,11 +44,17 @@ store16 = _store(16, types.uint16)
 store32 = _store(32, types.uint32)
 
 
-@intrinsic
-def swap64(typing_context, word):
-    """Reverse the order of a word's eight bytes."""
+def _swap() -> Any:
+    @intrinsic
+    def swap(typing_context, word):
+        """Reverse the order of a word's eight bytes."""
 
-    def generate(context, builder, signature, arguments):
-        return builder.bswap(arguments[0])
+        def generate(context, builder, signature, arguments):
+            return builder.bswap(arguments[0])
 
-    return types.uint64(types.uint64), generate
+        return types.uint64(types.uint64), generate
+
+    return swap
+
+
+swap64 = _swap()

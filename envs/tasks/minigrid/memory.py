@@ -1,6 +1,6 @@
 """MiniGrid's Memory: see an object, walk down a hallway, turn to the side where its like lies."""
 
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from envs.grid import (
 )
 from envs.pcg64 import integers
 from envs.step_kernel import step_kernel
-from envs.tasks.minigrid.task import GridOptions, MiniGridTask, World, variant
+from envs.tasks.minigrid.task import MiniGridTask, World, variant
 from envs.view import observe
 
 FIELDS = [
@@ -78,7 +78,7 @@ def act(s, action, rules):
 
 
 class Memory(MiniGridTask):
-    """MiniGrid's Memory: an object in the start room, a hallway, and two objects at its end, one of which matches.
+    """MiniGrid's Memory: an object in the start room, a hallway, two objects at its end, one of them alike.
 
     A key or a ball lies in the start room. The hallway ends in a crossing with a key on one side and a
     ball on the other. Standing before the object that is like the first pays; before the other pays 0;
@@ -97,61 +97,38 @@ class Memory(MiniGridTask):
     """
 
     kernel = step_kernel(begin, act, observe)
-    mission = "go to the matching object at the end of the hallway"
-
-    def __init__(
-        self,
-        num_envs: int,
-        *,
-        size: int = 8,
-        random_length: bool = False,
-        **options: Unpack[GridOptions],
-    ) -> None:
-        """Build N hallways.
-
-        Args:
-            num_envs: N.
-            size: edge of the grid, odd.
-            random_length: whether the hallway's length is drawn.
-            **options: see MiniGridTask.
-
-        Raises:
-            ValueError: an option out of range.
-        """
-        check_size(size)
-        world: World = {
-            "width": size,
-            "height": size,
-            "max_steps": 5 * size**2,
-            "rules": {"random_length": bool(random_length)},
-            "fields": FIELDS,
-        }
-        super().__init__(num_envs, world, **options)
 
     @classmethod
-    def card(
-        cls,
-        *,
-        size: int = 8,
-        random_length: bool = False,
-        max_steps: int | None = None,
-        agent_view_size: int = 7,
-    ) -> TaskCard:
+    def world(cls, *, size: int = 8, random_length: bool = False) -> World:
+        """Return a world of ``size`` × ``size``, odd; ``random_length``: the hallway's length is drawn."""
+        if whole_number("size", size, 7) % 2 == 0:
+            raise ValueError(f"size must be odd, got {size}")
+        return World(
+            width=size,
+            height=size,
+            max_steps=5 * size**2,
+            rules={"random_length": bool(random_length)},
+            fields=FIELDS,
+            mission="go to the matching object at the end of the hallway",
+        )
+
+    @classmethod
+    def card(cls, *, max_steps: int | None = None, agent_view_size: int = 7, **own: Any) -> TaskCard:
         """Return the card of a hallway in this view."""
-        check_size(size)
-        view, ends = agent_view_size, range(4, size - 2) if random_length else [size - 3]
+        world, view = cls.world(**cls.preset | own), agent_view_size
+        ends = range(4, world.width - 2) if world.rules["random_length"] else [world.width - 3]
         # The furthest sight of the cue, two turns, and the way to the first sight of the choice: from the
         # hallway itself, or in a view of 3 after a turn at the crossing.
         spans = [2 + max(0, end + 1 - (view - 1) - view) if view > 3 else end + 1 for end in ends]
         both = sum(end < view for end in ends) / len(ends)
-        steps = 5 * size**2 if max_steps is None else max_steps
+        steps = world.max_steps if max_steps is None else max_steps
         return TaskCard(
             name=cls.name,
             summary="see an object, then find its like at the end of a hallway",
             kind="partial" if both else "memory",
             span=max(spans),
             chance=0.5,
-            memoryless=0.5 + 0.46 * both,
+            memoryless=0.5 + 0.48 * both,
             oracle=1.0,
             episode_length=None,
             ends=f"termination before an object at the crossing; truncation after {steps} actions",
@@ -163,12 +140,6 @@ class Memory(MiniGridTask):
         heading = np.where(s["x"] <= s["end"], EAST, np.where(s["up"], NORTH, SOUTH))
         turns = (heading - s["direction"]) % 4
         return np.choose(turns, [FORWARD, RIGHT, RIGHT, LEFT])
-
-
-def check_size(size: int) -> None:
-    """Raise ValueError for a grid in which there is no room for the hallway."""
-    if whole_number("size", size, 7) % 2 == 0:
-        raise ValueError(f"size must be odd, got {size}")
 
 
 TASKS = {

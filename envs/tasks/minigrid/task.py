@@ -1,12 +1,14 @@
 """What all native MiniGrid tasks share: options, spaces, missions."""
 
+import inspect
 from collections.abc import Callable, Sequence
-from functools import partial, partialmethod
-from typing import Any, ClassVar, TypedDict, TypeVar, Unpack
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from gymnasium.spaces import MultiDiscrete
 
+from envs.card import TaskCard
 from envs.checks import whole_number
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.grid import COLOURS, OBJECTS, grid_fields, grid_rules
@@ -18,27 +20,31 @@ LARGEST = 1000
 """Cells along an edge of the largest grid: places in it fit the record."""
 
 
-class GridOptions(EngineOptions, total=False):
-    """What every MiniGrid task takes beside its own options; see MiniGridTask."""
+@dataclass(frozen=True)
+class World:
+    """What a task's options make of it.
 
-    max_steps: int | None
-    agent_view_size: int
-
-
-class World(TypedDict, total=False):
-    """How a task describes its world to MiniGridTask."""
+    Attributes:
+        width: cells of the grid, as ``height``.
+        height: see there.
+        max_steps: of an episode, unless the user says otherwise.
+        see_through: whether one sees through walls.
+        rules: the task's own, for its kernel.
+        fields: the task's own, of a record.
+        num_actions: the first of MiniGrid's seven.
+        mission: MiniGrid's text, with a place for each choice.
+        choices: the words for each place.
+    """
 
     width: int
     height: int
     max_steps: int
-    """Unless the user says otherwise."""
-    see_through: bool
-    """Whether one sees through walls."""
-    rules: dict[str, bool | int | float]
-    """The task's own, for its kernel."""
-    fields: Sequence[tuple[Any, ...]]
-    """The task's own, of a record."""
-    num_actions: int
+    see_through: bool = False
+    rules: dict[str, bool | int | float] = field(default_factory=dict)
+    fields: Sequence[tuple[Any, ...]] = ()
+    num_actions: int = 7
+    mission: str = ""
+    choices: Sequence[Sequence[str]] = ()
 
 
 class MiniGridTask(NativeVectorEnv):
@@ -51,57 +57,75 @@ class MiniGridTask(NativeVectorEnv):
     place of each such word in MiniGrid's list of choices. Direction is left out. A success pays
     1 - 0.9 t / ``max_steps``, and an episode is truncated after ``max_steps`` actions.
 
-    Attributes:
-        mission: MiniGrid's text, with a place for each choice.
-        choices: the words for each place.
+    A subclass has a ``kernel`` and a ``world`` that tells what its options mean; ``variant`` gives it
+    one of MiniGrid's ids.
     """
 
     kernel: ClassVar[Callable[..., int]]
-    mission: ClassVar[str]
-    choices: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    world: ClassVar[Callable[..., World]]
+    """A class method: the task's options, each a keyword, to its world; ValueError if one is out of range."""
+    name: ClassVar[str] = ""
+    preset: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, num_envs: int, world: World, **options: Unpack[GridOptions]) -> None:
+    def __init__(
+        self, num_envs: int, *, max_steps: int | None = None, agent_view_size: int = 7, **options: Any
+    ) -> None:
         """Build N grids.
 
         Args:
             num_envs: N.
-            world: the task's.
-            **options: ``max_steps``, ``agent_view_size`` and NativeVectorEnv's.
+            max_steps: after which an episode is truncated; None: MiniGrid's own number.
+            agent_view_size: edge of the view.
+            **options: the task's own (see its ``world``), and NativeVectorEnv's.
 
         Raises:
             ValueError: a grid that is too large, or an option out of range.
         """
-        view = options.pop("agent_view_size", 7)
-        asked = options.pop("max_steps", None)
-        max_steps = whole_number("max_steps", world["max_steps"] if asked is None else asked, 1)
-        if view not in VIEW_SIZES:
-            raise ValueError(f"agent_view_size must be one of {', '.join(map(str, VIEW_SIZES))}, got {view!r}")
-        width, height = world["width"], world["height"]
-        if max(width, height) > LARGEST:
-            raise ValueError(f"a grid has at most {LARGEST} cells along an edge, got {max(width, height)}")
-        self.max_steps, self.agent_view_size = max_steps, view
-        self._free = [words for words in self.choices if len(words) > 1]
-        see_through = world.get("see_through", False)
+        own = {name: value for name, value in options.items() if name not in EngineOptions.__annotations__}
+        engine: Any = {name: value for name, value in options.items() if name not in own}
+        world = self.world(**self.preset | own)
+        if agent_view_size not in VIEW_SIZES:
+            sizes = ", ".join(map(str, VIEW_SIZES))
+            raise ValueError(f"agent_view_size must be one of {sizes}, got {agent_view_size!r}")
+        if max(world.width, world.height) > LARGEST:
+            raise ValueError(f"a grid has at most {LARGEST} cells along an edge")
+        self.max_steps = whole_number("max_steps", world.max_steps if max_steps is None else max_steps, 1)
+        self.agent_view_size = agent_view_size
+        self._mission, self._choices = world.mission, world.choices
+        counts = [len(words) for words in world.choices if len(words) > 1]
+        grid = (world.width, world.height, agent_view_size)
         super().__init__(
             num_envs,
-            observation_space=_space(view, [len(words) for words in self._free]),
-            num_actions=world.get("num_actions", 7),
-            fields=[*grid_fields(width, height, view, len(self._free)), *world.get("fields", ())],
+            observation_space=_space(agent_view_size, counts),
+            num_actions=world.num_actions,
+            fields=[*world.fields, *grid_fields(*grid, len(counts))],
             kernel=type(self).kernel,
-            rules=grid_rules(width, height, view, max_steps, see_through) | world.get("rules", {}),
-            **options,
+            rules=world.rules | grid_rules(*grid, self.max_steps, world.see_through),
+            **engine,
         )
+
+    @classmethod
+    def option_names(cls) -> set[str]:
+        """Return the names of the task's options."""
+        return {*inspect.signature(cls.world).parameters, "max_steps", "agent_view_size"}
+
+    @classmethod
+    def card(cls, *, max_steps: int | None = None, agent_view_size: int = 7, **own: Any) -> TaskCard | None:
+        """Return None: what memory is worth here nobody has measured."""
+        cls.world(**cls.preset | own)
+        return None
 
     def missions(self) -> list[str]:
         """Return the present missions in MiniGrid's words, one for each environment."""
-        if not self._free:
-            return [self.mission.format(*(words[0] for words in self.choices))] * self.num_envs
-        texts = []
-        for codes in self.state["mission"]:
-            left = iter(codes)
-            words = [words[next(left)] if len(words) > 1 else words[0] for words in self.choices]
-            texts.append(self.mission.format(*words))
-        return texts
+        counts = [len(words) for words in self._choices]
+        if max(counts, default=1) == 1:
+            return [self._mission.format(*(words[0] for words in self._choices))] * self.num_envs
+        places = np.zeros((self.num_envs, len(counts)), np.int64)
+        places[:, [count > 1 for count in counts]] = self.state["mission"]
+        return [
+            self._mission.format(*(words[k] for words, k in zip(self._choices, row, strict=True)))
+            for row in places
+        ]
 
 
 def _space(view: int, counts: Sequence[int]) -> MultiDiscrete:
@@ -119,7 +143,6 @@ Task = TypeVar("Task", bound=type[MiniGridTask])
 
 def variant(task: Task, env_id: str, **preset: Any) -> Task:
     """Return a task under one of MiniGrid's ids, with the options that this id stands for as defaults."""
-    made: Any = type(task.__name__, (task,), {"__doc__": task.__doc__, "name": env_id})
-    made.__init__ = partialmethod(task.__init__, **preset)
-    made.card = staticmethod(partial(task.card.__func__, made, **preset))  # type: ignore[attr-defined]
+    names: Any = {"__doc__": task.__doc__, "__module__": task.__module__, "name": env_id, "preset": preset}
+    made: Any = type(task.__name__, (task,), names)
     return made

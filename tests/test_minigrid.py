@@ -1,0 +1,243 @@
+"""The native MiniGrid tasks against MiniGrid itself: same seeds, same actions, no difference."""
+
+import minigrid  # noqa: F401 - registers its environments
+import numpy as np
+import pytest
+from gymnasium import registry
+from minigrid.core.grid import Grid
+from minigrid.core.world_object import WorldObj
+from minigrid_play import compare, make_original
+
+from envs import make_vector_env, task_card
+from envs.compiled import compiled
+from envs.grid import BOX, COLOURS, EMPTY, ENCODING, KEY_BOX, OBJECTS, OPAQUE, WALL, grid_fields, grid_rules
+from envs.step_kernel import EPISODE_FIELDS, record_dtype, rules_record
+from envs.tasks.minigrid import TASKS
+from envs.view import VIEW_SIZES, observe, observe_cells
+
+UNKNOWN = ("Playground", "WFC-")
+"""MiniGrid's ids without a native version: no task, and rooms that its own solver draws."""
+SIZES = {
+    "MiniGrid-MemoryS13-v0": [{"size": 21}, {"size": 19, "random_length": True}],
+    "MiniGrid-Empty-8x8-v0": [{"size": 23}],
+    "MiniGrid-LavaGapS7-v0": [{"size": 14}],
+    "MiniGrid-DoorKey-8x8-v0": [{"size": 11}],
+    "MiniGrid-LavaCrossingS9N1-v0": [{"size": 15, "num_crossings": 9}, {"size": 7, "num_crossings": 4}],
+    "MiniGrid-Dynamic-Obstacles-8x8-v0": [{"size": 7, "n_obstacles": 60}, {"size": 11, "n_obstacles": 6}],
+    "MiniGrid-GoToDoor-8x8-v0": [{"size": 13}],
+    "MiniGrid-RedBlueDoors-8x8-v0": [{"size": 10}],
+    "MiniGrid-Fetch-8x8-N3-v0": [{"size": 11, "numObjs": 7}],
+    "MiniGrid-GoToObject-8x8-N2-v0": [{"size": 11, "numObjs": 5}],
+    "MiniGrid-PutNear-8x8-N3-v0": [{"size": 13, "numObjs": 5}],
+    "MiniGrid-KeyCorridorS3R3-v0": [{"room_size": 5, "num_rows": 2}, {"obj_type": "box"}],
+    "MiniGrid-MultiRoom-N6-v0": [{"minNumRooms": 2, "maxNumRooms": 5, "maxRoomSize": 8}],
+}
+"""Other worlds than those of the ids."""
+
+
+def test_every_id_is_native():
+    """MiniGrid's ids and ours are the same, but for those of two kinds."""
+    theirs = {name for name in registry if name.startswith("MiniGrid-")}
+    assert set(TASKS) == {name for name in theirs if not any(word in name for word in UNKNOWN)}
+
+
+@pytest.mark.parametrize("env_id", TASKS)
+def test_equal_to_minigrid(env_id):
+    """Observation, reward, ends, mission, place and direction at every step and reset.
+
+    Mutations, each seen to fail here: the order of any two draws in ``begin``; ``NUM_TRIES`` of the
+    obstacles 100; ``late`` read before the action; ``toggle`` of a box that leaves its key; light that
+    spreads from the row's last cell (``every >> 1`` left out of ``spread``).
+    """
+    number = list(TASKS).index(env_id)
+    view = VIEW_SIZES[number % len(VIEW_SIZES)]
+    for max_steps in (23, 170):
+        steps, ends = compare(env_id, 5, 60, number, max_steps=max_steps, agent_view_size=view)
+        assert steps > 200
+        assert ends >= 10 or max_steps > 60
+
+
+@pytest.mark.parametrize(("env_id", "options"), [(k, o) for k, each in SIZES.items() for o in each])
+def test_equal_in_other_worlds(env_id, options):
+    """The options that MiniGrid's constructors take."""
+    compare(env_id, 4, 150, 5, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", TASKS)
+def test_equal_for_100_000_steps(env_id):
+    """As MiniGrid's id defines it, and half of it with time limits that let many episodes begin."""
+    steps = 0
+    for seed, options in enumerate(({}, {"max_steps": 90})):
+        steps += compare(env_id, 10, 5400, 1000 + seed, **options)[0]
+    assert steps >= 100_000
+
+
+def random_grids(view, num_grids, see_through, seed):
+    """Return records with grids of random cells, their rules, and the cells [num_grids, height, width]."""
+    width, height = 14, 12
+    fields = [*grid_fields(width, height, view), *EPISODE_FIELDS]
+    state = np.zeros(num_grids, record_dtype(fields, align=True))
+    rules = rules_record(grid_rules(width, height, view, 100, see_through))
+    rng = np.random.default_rng(seed)
+    cells = [code for code in np.flatnonzero(ENCODING) if not KEY_BOX <= code < OPAQUE]
+    share = rng.random((num_grids, 1, 1))  # how much of a grid blocks the view: from nothing to all
+    kinds = np.where(rng.random((num_grids, height, width)) < share, WALL, rng.choice(cells, (height, width)))
+    kinds = kinds.astype(np.uint8)
+    state["x"], state["y"] = rng.integers(1, width - 1, num_grids), rng.integers(1, height - 1, num_grids)
+    kinds[np.arange(num_grids), state["y"], state["x"]] = EMPTY
+    state["direction"] = rng.integers(4, size=num_grids)
+    state["carrying"] = rng.choice([EMPTY, BOX + 3], num_grids)
+    margin, stride = rules["margin"][0], rules["stride"][0]
+    state["grid"] = WALL + COLOURS.index("grey")
+    for y in range(height):
+        start = (y + margin) * stride + margin
+        state["grid"][:, start : start + width] = kinds[:, y]
+    return state, rules, kinds
+
+
+@compiled
+def both_views(state, rules, words, cells):
+    """Write what each form of the view shows."""
+    for i in range(state.shape[0]):
+        observe(state[i], rules[0], words[i])
+        observe_cells(state[i], rules[0], cells[i])
+
+
+@pytest.mark.parametrize("see_through", [False, True])
+@pytest.mark.parametrize("view", VIEW_SIZES)
+def test_views_of_random_grids(view, see_through):
+    """Both forms of the view show what MiniGrid's own code shows, and write nothing beyond it.
+
+    Mutations: ``to_left`` spread over one shift less; the last line's cells stored as four bytes.
+    """
+    num_grids = 300
+    state, rules, kinds = random_grids(view, num_grids, see_through, view)
+    size = 3 * view**2
+    words, cells = np.full((2, num_grids, size + 5), 77, np.uint8)
+    both_views(state, rules, words, cells)
+    np.testing.assert_array_equal(words, cells)
+    assert (words[:, size:] == 77).all()
+    env = make_original("MiniGrid-Empty-8x8-v0", agent_view_size=view)
+    env.see_through_walls = see_through
+    env.reset(seed=0)
+    for i, s in enumerate(state):
+        env.grid = Grid(kinds.shape[2], kinds.shape[1])
+        env.grid.grid = [decode(code) for code in kinds[i].ravel()]
+        env.agent_pos, env.agent_dir = np.array([s["x"], s["y"]]), int(s["direction"])
+        env.carrying = decode(s["carrying"])
+        np.testing.assert_array_equal(env.gen_obs()["image"].ravel(), words[i, :size])
+
+
+def decode(code):
+    """Return MiniGrid's object for a cell."""
+    number = int(ENCODING[code])
+    return WorldObj.decode(number & 255, number >> 8 & 255, number >> 16)
+
+
+def test_codes_are_minigrids():
+    """Names and numbers of objects and colours."""
+    from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
+
+    assert {name: n for n, name in enumerate(OBJECTS)} == OBJECT_TO_IDX
+    assert {name: n for n, name in enumerate(COLOURS)} == COLOR_TO_IDX
+
+
+def test_many_layouts_in_one_process():
+    """Worlds of many sizes made and dropped: each runs the code compiled for its own layout.
+
+    Mutation: ``record_dtype`` without its table of layouts (corrupts memory).
+    """
+    views = {}
+    for _ in range(3):
+        for size in (7, 17, 13, 21):
+            for view in (3, 11, 7):
+                env = make_vector_env("MiniGrid-MemoryS13-v0", 3, size=size, agent_view_size=view)
+                seen = env.reset(seed=[1, 2, 3])[0]
+                np.testing.assert_array_equal(views.setdefault((size, view), seen), seen)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 12}, "size must be odd, got 12"),
+        ({"size": 5}, "size must be at least 7, got 5"),
+        ({"size": 2001}, "a grid has at most 1000 cells along an edge"),
+        ({"agent_view_size": 4}, "agent_view_size must be one of 3, 5, 7, 9, 11, got 4"),
+        ({"max_steps": 0}, "max_steps must be at least 1, got 0"),
+        ({"sizes": 9}, "MiniGrid-MemoryS7-v0 has no option 'sizes'; did you mean size?"),
+    ],
+)
+def test_wrong_options_in_one_line(options, message):
+    """Each names what is wrong and what would be right."""
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
+        make_vector_env("MiniGrid-MemoryS7-v0", 2, **options)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("env_id", [name for name in TASKS if "Memory" in name])
+@pytest.mark.parametrize("view", [3, 7])
+def test_memory_oracle(env_id, view):
+    """The oracle always succeeds, in the time that the walk takes.
+
+    Mutation: the oracle turns to the other side.
+    """
+    env, card = make_vector_env(env_id, 32, agent_view_size=view), task_card(env_id, agent_view_size=view)
+    env.reset()
+    wins = ends = 0
+    for _ in range(60):
+        infos = env.step(env.oracle())[4]
+        if infos:
+            wins += infos["episode"]["success"].sum()
+            ends += infos["_episode"].sum()
+            assert (infos["episode"]["l"][infos["_episode"]] <= 20).all()
+    assert ends > 50
+    assert wins / ends == card.oracle == 1
+
+
+@pytest.mark.parametrize(("size", "view"), [(7, 7), (9, 7), (13, 7), (13, 3), (7, 3)])
+def test_memory_without_memory(size, view):
+    """A policy that hesitates at the crossing, without memory, does what the card says.
+
+    Looking back from the crossing it sees the cue if the hallway is short enough, and turns to its like;
+    looking at one of the two objects it steps forward now and then. Where the cue is out of sight it is
+    right half of the time.
+    """
+    options = {"agent_view_size": view}
+    env_id = f"MiniGrid-MemoryS{size}-v0"
+    card = task_card(env_id, **options)
+    env = make_vector_env(env_id, 400, **options)
+    env.reset()
+    rng = np.random.default_rng(0)
+    wins = ends = 0
+    for _ in range(900):
+        infos = env.step(hesitate(env, rng))[4]
+        if infos:
+            wins += infos["episode"]["success"].sum()
+            ends += infos["_episode"].sum()
+    assert ends >= 400
+    assert wins / ends == pytest.approx(card.memoryless, abs=0.03)
+    assert card.kind == ("partial" if size - 3 < view else "memory")
+
+
+def hesitate(env, rng):
+    """Return [N] actions that follow from the present view alone."""
+    view, end = env.agent_view_size, int(env._rules["width"][0]) - 3
+    half, near = view // 2, view - 1
+    forward, left, right = 2, 0, 1
+    kinds = env.observations[..., 0]  # [N, to the right, ahead]
+    wall = OBJECTS.index("wall")
+    is_thing = np.isin(kinds, [OBJECTS.index("key"), OBJECTS.index("ball")])
+    chance = rng.random(env.num_envs)
+    either = np.where(chance < 0.5, left, right)
+    actions = np.where(kinds[:, half, near - 1] == wall, either, forward)
+    facing_one = is_thing[:, half, near - 2]
+    back = np.where(kinds[:, half + 1, near] == wall, left, right)
+    patience = 0.03 if end < view else 1.0
+    actions = np.where(facing_one & (chance >= patience), back, actions)
+    if end < view:
+        cue, on_the_right = kinds[:, half + 1, near - end], kinds[:, half + 2, near]
+        beside_both = is_thing[:, half - 2, near] & is_thing[:, half + 2, near]
+        looking_back = beside_both & is_thing[:, half + 1, near - end]
+        actions = np.where(looking_back, np.where(cue == on_the_right, right, left), actions)
+    return actions
