@@ -106,6 +106,7 @@ class Autoencode(NativeVectorEnv):
             oracle=1.0,
             episode_length=steps,
             ends=f"termination after {steps} actions",
+            known_budget="length 5: 600 k steps, ur-lstm, one seed (README)",
         )
 
     def oracle(self) -> np.ndarray:

@@ -122,6 +122,7 @@ class MemorySize(NativeVectorEnv):
             oracle=1.0,
             episode_length=length + 1,
             ends=f"termination after {length + 1} actions",
+            known_budget="3 bits, length 2: 1 M steps, ur-lstm, one seed (README)",
         )
 
     def cue(self) -> np.ndarray:

@@ -136,6 +136,7 @@ class RepeatPrevious(NativeVectorEnv):
             oracle=1.0,
             episode_length=CARDS * decks - 1,
             ends=f"termination after {CARDS * decks - 1} actions",
+            known_budget="delay 4: 2 M steps, ur-lstm, one seed (README)",
         )
 
     def oracle(self) -> np.ndarray:
@@ -200,6 +201,7 @@ class RepeatFirst(NativeVectorEnv):
             oracle=1.0,
             episode_length=length + 1,
             ends=f"termination after {length + 1} actions",
+            known_budget="length 50: 2 M steps, ur-lstm, one seed (README)",
         )
 
     def cue(self) -> np.ndarray:
