@@ -132,7 +132,7 @@ def evaluate(config: Config, network: Network, *, num_episodes: int, seed: int, 
         envs.close()
     known = episodes.successes[~np.isnan(episodes.successes)]
     return Evaluation(
-        success=wilson_interval(int(known.sum()), len(known)),
+        success=wilson_interval(float(known.sum(dtype=np.float64)), len(known)),
         returns=normal_interval(episodes.returns),
         length=normal_interval(episodes.lengths),
         num_episodes=num_episodes,
@@ -158,8 +158,12 @@ def collect(actor: Actor, num_episodes: int) -> Episodes:
     return Episodes.concatenate(kept)
 
 
-def wilson_interval(successes: int, trials: int) -> Interval:
-    """Share of successes with the score interval of Wilson (1927), which stays inside [0, 1]."""
+def wilson_interval(successes: float, trials: int) -> Interval:
+    """Share of successes with the score interval of Wilson (1927), which stays inside [0, 1].
+
+    Where a success may be anything in 0 … 1 their sum is no whole number, and the interval is too wide:
+    no such variable with this mean varies more than one of 0 and 1.
+    """
     if trials == 0:
         return Interval(math.nan, math.nan, math.nan)
     share, z2 = successes / trials, Z95**2

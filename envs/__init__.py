@@ -9,18 +9,29 @@ from envs.checks import check_options, nearest
 from envs.engine import NativeVectorEnv
 from envs.gym_vector import GymVectorEnv, is_registered
 from envs.tasks import minigrid
+from envs.tasks.autoencode import Autoencode
+from envs.tasks.concentration import Concentration
 from envs.tasks.match import ActiveMatch, KeyToDoor, PassiveMatch
 from envs.tasks.memory_len import MemoryLen
+from envs.tasks.memory_size import MemorySize
+from envs.tasks.repeat import RepeatFirst, RepeatPrevious
 from envs.tasks.tmaze import TMaze
+from envs.tasks.tmaze_active import TMazeActive
 
 __all__ = ["ENVS", "GymVectorEnv", "NativeVectorEnv", "TaskCard", "make_vector_env", "task_card"]
 
 ENVS: dict[str, type[NativeVectorEnv]] = {
     "tmaze": TMaze,
+    "tmaze-active": TMazeActive,
     "memory-len": MemoryLen,
+    "memory-size": MemorySize,
     "passive-match": PassiveMatch,
     "active-match": ActiveMatch,
     "key-to-door": KeyToDoor,
+    "repeat-previous": RepeatPrevious,
+    "repeat-first": RepeatFirst,
+    "autoencode": Autoencode,
+    "concentration": Concentration,
     **minigrid.TASKS,
 }
 """The native tasks by id; those of MiniGrid have its own ids, and are proven equal to it."""

@@ -38,14 +38,16 @@ def check_options(env_id: str, options: Mapping[str, Any], known: Iterable[str])
             raise ValueError(f"{env_id} has no option {name!r}{nearest(name, names, every)}")
 
 
-def whole_number(name: str, value: Any, minimum: int) -> int:
-    """Return an option that must be a whole number of at least ``minimum``, or raise ValueError."""
+def whole_number(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """Return an option that must be a whole number in ``minimum`` … ``maximum``, or raise ValueError."""
     try:
         number = operator.index(value)
     except TypeError:
         raise ValueError(f"{name} must be a whole number, got {value!r}") from None
     if number < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {number}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {number}")
     return number
 
 

@@ -48,6 +48,9 @@ def test_numbers():
     for value, message in [(0, "n must be at least 1, got 0"), (2.0, "n must be a whole number, got 2.0")]:
         with pytest.raises(ValueError, match=rf"^{message}$"):
             whole_number("n", value, 1)
+    assert whole_number("n", 4, 1, 4) == 4
+    with pytest.raises(ValueError, match=r"^n must be at most 4, got 5$"):
+        whole_number("n", 5, 1, 4)
     for value in (float("nan"), float("inf"), "1"):
         with pytest.raises(ValueError, match=r"^r must be a finite number, got "):
             finite_number("r", value)

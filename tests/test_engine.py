@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 from episodes import NATIVE, N, assert_same, make, play, random_actions
 
+LONGEST = {"concentration": 13}
+"""Actions of the longest episode, where they differ: each of 7 turns but the last is followed by a look."""
+
 native_env = pytest.mark.parametrize("env_id", NATIVE)
 
 
@@ -73,22 +76,23 @@ def test_oracle_and_card(env_id):
     """The oracle reaches the card's success; episodes have the card's length and end by termination.
 
     Mutations, one per task: the oracle answers with the opposite of the cue, or goes to the colour after
-    the target's.
+    the target's, or flips a card that it has seen in place of the twin.
     """
     env = make(env_id, 64)
     card = type(env).card(**NATIVE[env_id])
     assert card.name == env_id
     env.reset()
-    success, episodes = 0.0, 0
-    for _ in range(6 * (card.episode_length + 1)):
+    success, episodes, rounds = 0.0, 0, 6
+    for _ in range(rounds * ((card.episode_length or LONGEST[env_id]) + 1)):
         _, _, terminated, truncated, infos = env.step(env.oracle())
         assert not truncated.any()
         if infos:
             np.testing.assert_array_equal(terminated, infos["_episode"])
-            assert set(infos["episode"]["l"][terminated]) == {card.episode_length}
+            lengths = set(infos["episode"]["l"][terminated])
+            assert lengths == {card.episode_length} or max(lengths) <= LONGEST[env_id]
             success += infos["episode"]["success"].sum()
             episodes += terminated.sum()
-    assert episodes == 6 * 64
+    assert episodes == rounds * 64 or (card.episode_length is None and episodes > rounds * 64)
     assert success / episodes == card.oracle == 1.0
 
 

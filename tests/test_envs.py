@@ -8,10 +8,27 @@ import pytest
 
 from envs import ENVS, GymVectorEnv, NativeVectorEnv, make_vector_env, task_card
 
+HARDER = {
+    "tmaze": ("length", 700),
+    "tmaze-active": ("length", 700),
+    "memory-len": ("length", 700),
+    "memory-size": ("length", 700),
+    "passive-match": ("delay", 700),
+    "active-match": ("delay", 700),
+    "key-to-door": ("delay", 700),
+    "repeat-previous": ("delay", 200),
+    "repeat-first": ("length", 700),
+    "autoencode": ("length", 200),
+    "concentration": ("pairs", 20),
+}
+"""Each task's option of difficulty, and a value above its default."""
+
 
 def test_ids():
     """Native ids first, Gymnasium's after; options reach the constructor."""
-    assert list(ENVS) == ["tmaze", "memory-len", "passive-match", "active-match", "key-to-door"]
+    matches = ["passive-match", "active-match", "key-to-door"]
+    cards = ["repeat-previous", "repeat-first", "autoencode", "concentration"]
+    assert list(ENVS) == ["tmaze", "tmaze-active", "memory-len", "memory-size", *matches, *cards]
     native = make_vector_env("tmaze", 3, length=9, copy=False)
     assert isinstance(native, NativeVectorEnv)
     assert (native.has_state, native.copy, native.length) == (True, False, 9)
@@ -40,7 +57,7 @@ def test_unknown_ids(call, env_id, message):
 @pytest.mark.parametrize("env_id", ENVS)
 def test_unknown_options(env_id):
     """One line with the nearest option."""
-    option = "length" if env_id in ("tmaze", "memory-len") else "delay"
+    option, _ = HARDER[env_id]
     message = rf"^{env_id} has no option '{option}x'; did you mean {option}\?$"
     with pytest.raises(ValueError, match=message):
         make_vector_env(env_id, 2, **{f"{option}x": 3})
@@ -54,14 +71,18 @@ def test_cards(env_id):
 
     Mutation: the card's numbers fixed at the defaults.
     """
-    option = "length" if env_id in ("tmaze", "memory-len") else "delay"
-    card, longer = task_card(env_id), task_card(env_id, **{option: 700})
+    option, value = HARDER[env_id]
+    card, longer = task_card(env_id), task_card(env_id, **{option: value})
     assert card.name == env_id
     assert card.summary
     assert "\n" not in card.summary + card.ends + card.known_budget
     assert card.span < longer.span
-    assert card.episode_length < longer.episode_length
-    assert str(longer.episode_length) in longer.ends
+    if card.episode_length is None:
+        assert longer.episode_length is None
+        assert card.ends != longer.ends
+    else:
+        assert card.episode_length < longer.episode_length
+        assert str(longer.episode_length) in longer.ends
     assert 0 < card.chance <= card.memoryless <= card.oracle == 1
     assert (card.kind == "memory") == (card.memoryless == card.chance)
     assert "Card:" in ENVS[env_id].__doc__

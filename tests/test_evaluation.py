@@ -135,6 +135,19 @@ def test_an_evaluation_is_what_an_actor_does(num_episodes, monkeypatch):
     assert (found.num_episodes, found.env_steps) == (num_episodes, 77)
 
 
+def test_graded_successes_are_averaged():
+    """An untrained agent names a quarter of Repeat First's cards: no episode is all right.
+
+    Mutation: each success, or their sum, cut to a whole number.
+    """
+    config = Config(env="repeat-first", env_opt=("length=10",), core="memoryless", hidden_size=H)
+    space = make_vector_env("repeat-first", 1).single_observation_space
+    found = evaluate(config, make_network(config, space, 4), num_episodes=3, seed=5, env_steps=0)
+    returns = 2 * np.array(found.success.mean) - 1  # right answers pay 1/10 and wrong ones -1/10
+    assert found.returns.mean == pytest.approx(returns, abs=1e-6)
+    assert 0 < found.success.low < found.success.mean < found.success.high < 1
+
+
 def test_evaluation_episodes_are_fresh():
     """At no seed do environments or actions of an evaluation use a stream of a training.
 

@@ -66,13 +66,27 @@ def first_sight(env_id, observations):
         return observations[0, :, -2:].argmax(-1)
     if env_id == "memory-len":
         return (observations[0, :, -1] > 0).long()
+    if env_id == "memory-size":
+        question, context = observations[-1, :, 1:4], observations[0, :, 4:]
+        return ((question * context).sum(-1) > 0).long()
+    if env_id == "repeat-first":
+        return observations[0, :, 0].long()
     seen = (observations[:15].long() - (match_rules.COLOUR - 1)).clamp(0).amax((0, 2, 3))
     return seen - 1
 
 
+def change_cue(envs, env_id, shift):
+    """Make the cue another one, and nothing else."""
+    if env_id == "memory-size":
+        envs.state["context"] ^= shift << envs.state["asked"]
+        return
+    field = {"tmaze": "cue", "memory-len": "context", "repeat-first": "first"}.get(env_id, "target")
+    envs.state[field] = (envs.state[field] + shift) % envs.num_cues
+
+
 @pytest.mark.parametrize("env_id", CUED)
 def test_the_cue_is_what_the_observation_shows(env_id):
-    """Mutations: the T-maze's cues swapped; the target of the match family counted from 1."""
+    """Mutations: the T-maze's cues swapped; the target counted from 1; the first bit, not the asked one."""
     observations, cues = next(recall.stream(env_id, 6, 2, 300, False))
     shown = first_sight(env_id, observations)
     seen = shown >= 0
@@ -92,13 +106,14 @@ def test_the_question_comes_one_span_after_the_cue_and_does_not_show_it(env_id):
     card = ENVS[env_id].card(**{recall.span_option(env_id): delay})
     envs = recall.make_envs(env_id, delay, 40, 7)
     question = envs.question_step
-    field = {"tmaze": "cue", "memory-len": "context"}.get(env_id, "target")
     rng = np.random.default_rng(0)
     actions = rng.integers(envs.single_action_space.n, size=(question, 40))
     views = []
     for shift in range(envs.num_cues):
         envs.reset(seed=7)
-        envs.state[field] = (envs.state[field] + shift) % envs.num_cues
+        before = envs.cue()
+        change_cue(envs, env_id, shift)
+        np.testing.assert_array_equal(envs.cue(), (before + shift) % envs.num_cues)
         views.append([])
         for row in actions:
             views[-1].append(envs.step(row)[0].copy())

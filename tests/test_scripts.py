@@ -43,7 +43,7 @@ def run(finished, tmp_path):
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        ("--env tmazee", "unknown environment 'tmazee'; did you mean tmaze?"),
+        ("--env tmazee", "unknown environment 'tmazee'; did you mean tmaze, tmaze-active?"),
         ("--env MiniGrid-MemoryS8-v0", "MiniGrid-MemoryS"),
         ("--env no_such_module:X-v0", "No module named 'no_such_module'"),
         ("--env Pendulum-v1", "only Discrete is supported"),
@@ -362,7 +362,7 @@ def test_as_a_process_of_its_own(finished, tmp_path):
     """
     wrong = program("scripts.train", "--env", "tmazee", "--log-dir", tmp_path / "logs")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr == "train: unknown environment 'tmazee'; did you mean tmaze?\n"
+    assert wrong.stderr == "train: unknown environment 'tmazee'; did you mean tmaze, tmaze-active?\n"
     assert tree(tmp_path) == []
     right = program("scripts.evaluate", finished, "--episodes", "20")
     assert (right.returncode, right.stderr) == (0, "")

@@ -44,8 +44,8 @@ def stream(env: str, delay: int, seed: int, batch_size: int, held_out: bool) -> 
 
     The last row is the first observation in which the cue is of use: for the match family the first frame
     of the choice, delay + 1 steps after the last frame that can show the colour, with no pad in view; for
-    tmaze and memory-len the last decision, `delay` steps after the cue. So the card's span lies between
-    cue and question, and the question shows nothing of the cue. A random walker in active-match does not
+    the others the last decision, `delay` steps after the cue. So the card's span lies between cue and
+    question, and the question shows nothing of the cue. A random walker in active-match does not
     always see the colour (61 % of episodes): 0.74 is the best that can be had there.
 
     Args:
