@@ -1,15 +1,14 @@
 """Environments: batches of partially observed tasks, native or any of Gymnasium's, behind one contract."""
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 from gymnasium import registry
 
 from envs.card import TaskCard
-from envs.checks import check_options, nearest
+from envs.checks import check_options, keywords, nearest
 from envs.engine import NativeVectorEnv
 from envs.gym_vector import GymVectorEnv, is_registered
+from envs.registered import NAMESPACE, register
 from envs.tasks.match import ActiveMatch, KeyToDoor, PassiveMatch
 from envs.tasks.memory_len import MemoryLen
 from envs.tasks.tmaze import TMaze
@@ -24,6 +23,8 @@ ENVS: dict[str, type[NativeVectorEnv]] = {
     "key-to-door": KeyToDoor,
 }
 """The native tasks by id."""
+
+register(ENVS)  # with Gymnasium
 
 
 def make_vector_env(
@@ -56,7 +57,7 @@ def make_vector_env(
         return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
     # Typed as Any: each task takes its own options, checked here by name and there by value.
     task: Any = ENVS[env_id]
-    check_options(env_id, options, _keywords(task.card) | {"copy"})
+    check_options(env_id, options, keywords(task.card) | {"copy"})
     return task(num_envs, seed=seed, first_index=first_index, **options)
 
 
@@ -70,15 +71,12 @@ def task_card(env_id: str, **options: Any) -> TaskCard | None:
     if env_id not in ENVS:
         return None
     card: Any = ENVS[env_id].card
-    check_options(env_id, options, _keywords(card))
+    check_options(env_id, options, keywords(card))
     return card(**options)
 
 
 def _check_id(env_id: str) -> None:
     if env_id not in ENVS and not is_registered(env_id):
         natives = f"; native ones are {', '.join(ENVS)}"
-        raise ValueError(f"unknown environment {env_id!r}{nearest(env_id, [*ENVS, *registry], natives)}")
-
-
-def _keywords(function: Callable[..., Any]) -> set[str]:
-    return set(inspect.signature(function).parameters)
+        others = (name for name in registry if not name.startswith(NAMESPACE))
+        raise ValueError(f"unknown environment {env_id!r}{nearest(env_id, [*ENVS, *others], natives)}")

@@ -1,9 +1,10 @@
 """Checks of what a caller passes in: each raises ValueError with one clear line."""
 
 import difflib
+import inspect
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,11 @@ def check_options(env_id: str, options: Mapping[str, Any], known: Iterable[str])
             raise ValueError(f"{env_id} has no option {name!r}{nearest(name, names, every)}")
 
 
+def keywords(function: Callable[..., Any]) -> set[str]:
+    """Return the names of a function's parameters: the options that a task's ``card`` takes, for one."""
+    return set(inspect.signature(function).parameters)
+
+
 def whole_number(name: str, value: Any, minimum: int) -> int:
     """Return an option that must be a whole number of at least ``minimum``, or raise ValueError."""
     try:
@@ -56,18 +62,53 @@ def finite_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
-    """Return actions as [N] int64: a kernel has no bounds checks, and compiles anew for every other dtype.
+def whole_numbers(actions: Any, num_envs: int) -> np.ndarray:
+    """Return actions as a contiguous [N] int64: a kernel compiles anew for every other layout.
 
     Raises:
-        ValueError: no integers, another shape than (num_envs,), or outside 0 … num_actions - 1.
+        ValueError: no integers, or another shape than (num_envs,).
     """
     array = np.asarray(actions)
     if array.shape != (num_envs,) or array.dtype.kind not in "iu":
         raise ValueError(
             f"actions must be integers of shape ({num_envs},), got {array.dtype} of shape {array.shape}"
         )
-    array = np.ascontiguousarray(array, np.int64)
-    if array.view(np.uint64).max() >= num_actions:  # one pass: as unsigned, a negative number is huge
-        raise ValueError(f"actions must lie in 0 … {num_actions - 1}, got {array.min()} … {array.max()}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def check_range(actions: np.ndarray, num_actions: int) -> None:
+    """Make sure that actions [N] int64 lie in 0 … num_actions - 1.
+
+    Raises:
+        ValueError: they do not; the message tells the least and the greatest.
+    """
+    least, greatest = int(actions.min()), int(actions.max())
+    if least < 0 or greatest >= num_actions:
+        raise ValueError(f"actions must lie in 0 … {num_actions - 1}, got {least} … {greatest}")
+
+
+def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
+    """Return actions as [N] int64 in 0 … num_actions - 1, or raise as the two above."""
+    array = whole_numbers(actions, num_envs)
+    check_range(array, num_actions)
     return array
+
+
+def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
+    """Return where ``reset`` is to begin an episode, [N] bool, from its options.
+
+    Raises:
+        ValueError: another option than ``reset_mask``, or a mask of another shape or dtype, or one that
+            is True nowhere.
+    """
+    options = dict(options or {})
+    mask = np.asarray(options.pop("reset_mask", np.ones(num_envs, np.bool_)))
+    if options:
+        raise ValueError(f"reset knows no options but reset_mask, got {', '.join(map(repr, options))}")
+    if mask.shape != (num_envs,) or mask.dtype != np.bool_:
+        raise ValueError(
+            f"reset_mask must be bool of shape ({num_envs},), got {mask.dtype} of shape {mask.shape}"
+        )
+    if not mask.any():
+        raise ValueError("reset_mask must be True somewhere")
+    return mask
