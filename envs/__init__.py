@@ -7,7 +7,8 @@ from gymnasium import registry
 from envs.card import TaskCard
 from envs.checks import check_options, keywords, nearest
 from envs.engine import NativeVectorEnv
-from envs.gym_vector import GymVectorEnv, is_registered
+from envs.gym_vector import GymVectorEnv
+from envs.gym_views import is_registered
 from envs.registered import NAMESPACE, register
 from envs.tasks.match import ActiveMatch, KeyToDoor, PassiveMatch
 from envs.tasks.memory_len import MemoryLen

@@ -94,21 +94,29 @@ def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray
     return array
 
 
-def reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
-    """Return where ``reset`` is to begin an episode, [N] bool, from its options.
+def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
+    """Return where ``reset`` is to begin an episode, [N] bool: everywhere unless the options say otherwise.
 
     Raises:
-        ValueError: another option than ``reset_mask``, or a mask of another shape or dtype, or one that
-            is True nowhere.
+        ValueError: another option than ``reset_mask``, or as ``checked_mask``.
     """
     options = dict(options or {})
-    mask = np.asarray(options.pop("reset_mask", np.ones(num_envs, np.bool_)))
+    mask = options.pop("reset_mask", None)
     if options:
         raise ValueError(f"reset knows no options but reset_mask, got {', '.join(map(repr, options))}")
+    return checked_mask(mask, num_envs)
+
+
+def checked_mask(mask: Any, num_envs: int) -> np.ndarray:
+    """Return a ``reset_mask`` as an array, [N] bool; None stands for everywhere.
+
+    Raises:
+        ValueError: another shape or dtype, or True nowhere.
+    """
+    mask = np.ones(num_envs, np.bool_) if mask is None else np.asarray(mask)
     if mask.shape != (num_envs,) or mask.dtype != np.bool_:
-        raise ValueError(
-            f"reset_mask must be bool of shape ({num_envs},), got {mask.dtype} of shape {mask.shape}"
-        )
+        got = f"{mask.dtype} of shape {mask.shape}"
+        raise ValueError(f"reset_mask must be bool of shape ({num_envs},), got {got}")
     if not mask.any():
         raise ValueError("reset_mask must be True somewhere")
     return mask

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
-from envs.checks import check_range, reset_mask, whole_number, whole_numbers
+from envs.checks import check_range, checked_reset_mask, whole_number, whole_numbers
 from envs.pcg64 import environment_seeds, seeded_streams
 from envs.step_kernel import EPISODE_FIELDS, episode_infos, rules_record
 
@@ -158,7 +158,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: a negative seed, a sequence of another length than N, or wrong options.
             gymnasium.error.ResetNeeded: the first reset leaves an environment out.
         """
-        chosen = reset_mask(options, self.num_envs)
+        chosen = checked_reset_mask(options, self.num_envs)
         whole = bool(chosen.all())
         if not (whole or self._begun):
             raise gymnasium.error.ResetNeeded("the first reset() must begin an episode everywhere")
