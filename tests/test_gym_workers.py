@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -154,28 +155,45 @@ class SlowToClose:
 
 
 PARENT = """
-import multiprocessing, os, signal
+import multiprocessing, os, signal, threading, time
+import gymnasium
 from envs import make_vector_env
+
+class Sleepy(gymnasium.Env):
+    observation_space = action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return 0, {}
+
+    def step(self, action):
+        time.sleep(600)
+
 if __name__ == "__main__":
-    env = make_vector_env("CartPole-v1", 4, processes=True)
+    gymnasium.register("Sleepy-v0", Sleepy)
+    env = make_vector_env("Sleepy-v0", 4, processes=True)
     env.reset()
     print(*[child.pid for child in multiprocessing.active_children()], flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    env.step([0, 0, 0, 0])
 """
 
 
 def test_processes_end_with_their_parent(tmp_path):
-    """Also with one that is killed. Mutation: ``live_with_parent`` left out where a step is under way."""
-    program = tmp_path / "program.py"
+    """Also with one that is killed, and while a step is under way. Mutation: no ``live_with_parent``."""
+    program, told = tmp_path / "program.py", tmp_path / "pids"
     program.write_text(PARENT)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, program], env=environment, text=True, capture_output=True)
-    pids = [int(pid) for pid in done.stdout.split()]
-    assert pids, done.stderr
-    until = time.monotonic() + 30
+    with told.open("w") as file:  # no pipe, which a process that is left would keep open
+        subprocess.run([sys.executable, program], env=environment, stdout=file, stderr=subprocess.DEVNULL)
+    pids = [int(pid) for pid in told.read_text().split()]
+    assert len(pids) == 2
+    until = time.monotonic() + 10
     while time.monotonic() < until and any(map(is_alive, pids)):
         time.sleep(0.05)
-    assert not any(map(is_alive, pids))
+    left = [pid for pid in pids if is_alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
 
 
 def is_alive(pid):
