@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.spaces import MultiDiscrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import batch_space
@@ -30,7 +31,7 @@ class _Share(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def __init__(
         self,
-        spec: gymnasium.envs.registration.EnvSpec | None,
+        spec: EnvSpec | None,
         env_id: str,
         options: dict[str, Any],
         rows: int,
@@ -68,7 +69,7 @@ class _Share(gymnasium.Env[np.ndarray, np.ndarray]):
             if self._together is None:
                 live_with_parent()
                 if self._spec is not None:
-                    gymnasium.registry.setdefault(self._spec.id, self._spec)
+                    register_here(self._spec)
                 self._together = Together(self._env_id, self._options, self._size, copy=False)
             mask = options["mask"][self._part]
             if mask.any():
@@ -210,6 +211,13 @@ class Workers:
             process.join()
             pipe.close()
         self._vector.closed = True  # nothing is left for Gymnasium's own way, which may wait for ever
+
+
+def register_here(spec: EnvSpec) -> None:
+    """Make known what the parent's registry knows: its program, which registered it, does not run here."""
+    if isinstance(spec.entry_point, str):
+        load_env_creator(spec.entry_point)  # the package may register it itself, once it is imported
+    gymnasium.registry.setdefault(spec.id, spec)
 
 
 def live_with_parent() -> None:

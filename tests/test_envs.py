@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from envs import ENVS, GymVectorEnv, NativeVectorEnv, make_vector_env, task_card
+from envs.tasks.tmaze import TMaze
 
 
 def test_ids():
@@ -65,6 +66,40 @@ def test_cards(env_id):
     assert 0 < card.chance <= card.memoryless <= card.oracle == 1
     assert (card.kind == "memory") == (card.memoryless == card.chance)
     assert "Card:" in ENVS[env_id].__doc__
+
+
+@pytest.fixture
+def cart_pole(monkeypatch):
+    """For one test there is a native version of CartPole-v1: a T-maze."""
+    monkeypatch.setitem(ENVS, "CartPole-v1", TMaze)
+
+
+@pytest.mark.usefixtures("cart_pole")
+def test_backends():
+    """The native version where there is one, unless the original is asked for; the card is of both.
+
+    Mutations: the backend not looked at; no card for the original; the native card for options it lacks.
+    """
+    assert isinstance(make_vector_env("CartPole-v1", 2, length=9), TMaze)
+    assert isinstance(make_vector_env("CartPole-v1", 2, backend="auto"), TMaze)
+    assert isinstance(make_vector_env("CartPole-v1", 2, backend="gymnasium"), GymVectorEnv)
+    assert isinstance(make_vector_env("Acrobot-v1", 2, backend="gymnasium"), GymVectorEnv)
+    for backend in ("auto", "gymnasium"):
+        assert task_card("CartPole-v1", backend=backend, length=9) == TMaze.card(length=9)
+        assert task_card("Acrobot-v1", backend=backend) is None
+    assert task_card("CartPole-v1", backend="gymnasium", sutton_barto_reward=True) is None
+    with pytest.raises(ValueError, match=r"^CartPole-v1 has no option 'sutton_barto_reward'"):
+        task_card("CartPole-v1", sutton_barto_reward=True)
+
+
+@pytest.mark.parametrize("call", [lambda *a, **o: make_vector_env(*a, 2, **o), task_card])
+def test_wrong_backends(call):
+    """One line each. Mutation: the native version given where the original was asked for."""
+    own = r"^tmaze is a task of Longhold's own: the backend gymnasium has no original of it$"
+    with pytest.raises(ValueError, match=own):
+        call("tmaze", backend="gymnasium")
+    with pytest.raises(ValueError, match=r"^backend must be auto or gymnasium, got 'native'$"):
+        call("tmaze", backend="native")
 
 
 def test_foreign_tasks_have_no_card():
