@@ -23,7 +23,8 @@ N = 7
 
 def make(env_id, num_envs=N, **options):
     """Build an environment of this file's options."""
-    return make_vector_env(env_id, num_envs, **(EVERY[env_id] | options))
+    backend = "gymnasium" if env_id in FOREIGN else "auto"
+    return make_vector_env(env_id, num_envs, backend=backend, **(EVERY[env_id] | options))
 
 
 def random_actions(env, steps, seed=0):

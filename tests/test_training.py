@@ -186,19 +186,26 @@ def test_resume_of_a_gymnasium_task_says_that_episodes_start_anew(tmp_path):
     assert again.learner.env_steps >= 120
 
 
-@pytest.mark.parametrize(("backend", "kind"), [("auto", TMaze), ("gymnasium", GymVectorEnv)])
-def test_whose_version_of_the_task(tmp_path, monkeypatch, backend, kind):
+@pytest.mark.parametrize(
+    ("backend", "kind", "options"),
+    [
+        ("auto", TMaze, ()),
+        ("gymnasium", GymVectorEnv, ()),
+        ("gymnasium", GymVectorEnv, ("sutton_barto_reward=true",)),
+    ],
+)
+def test_whose_version_of_the_task(tmp_path, monkeypatch, backend, kind, options):
     """The run's choice holds in training and evaluation; its file keeps it, or, an old one, has none.
 
     Mutation: the backend not handed on.
     """
     monkeypatch.setitem(ENVS, "CartPole-v1", TMaze)
-    config = small(tmp_path, env="CartPole-v1", env_opt=(), env_backend=backend, total_steps=30)
+    config = small(tmp_path, env="CartPole-v1", env_opt=options, env_backend=backend, total_steps=30)
     training = train(config)
     envs = training.runner.actor.envs
     assert type(envs) is kind
     assert type(make_envs(config, 2, 0)) is kind
-    assert training.card == TMaze.card()
+    assert training.card == (None if options else TMaze.card())  # which knows no such option
     assert read_config(training.folder) == config
     path = training.folder / "config.json"
     values = json.loads(path.read_text())
