@@ -221,7 +221,7 @@ def test_unsupported_spaces(scripted, options, message):
         (
             "envs:longhold/TMaze-v0",
             {"lenght": 1},
-            "cannot make envs:longhold/TMaze-v0 with {'lenght': 1}: tmaze has no option 'lenght'; did you mean ",
+            "cannot make envs:longhold/TMaze-v0 with {'lenght': 1}: tmaze has no option 'lenght'; did",
         ),
         (
             "gymnasium:CartPole-v1",
