@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -92,6 +93,15 @@ def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray
     array = whole_numbers(actions, num_envs)
     check_range(array, num_actions)
     return array
+
+
+def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """Return Gymnasium's autoreset mode, given as such or by its value, or raise ValueError."""
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        values = ", ".join(known.value for known in AutoresetMode)
+        raise ValueError(f"autoreset_mode must be one of {values}, got {mode!r}") from None
 
 
 def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:

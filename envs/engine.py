@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
-from envs.checks import check_range, checked_reset_mask, whole_number, whole_numbers
+from envs.checks import check_range, checked_autoreset_mode, checked_reset_mask, whole_number, whole_numbers
 from envs.pcg64 import environment_seeds, seeded_streams
 from envs.step_kernel import EPISODE_FIELDS, episode_infos, rules_record
 
@@ -87,7 +87,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.first_index = whole_number("first_index", first_index, 0)
         self.copy = copy
-        self.metadata = {"autoreset_mode": AutoresetMode(autoreset_mode), "render_modes": []}
+        self.metadata = {"autoreset_mode": checked_autoreset_mode(autoreset_mode), "render_modes": []}
         self.single_observation_space = observation_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.single_action_space = Discrete(num_actions)
