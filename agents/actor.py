@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.config import Config
 from agents.network import Network
 from agents.trajectory import Episodes, Inputs, Trajectory
-from envs import make_vector_env
+from envs import TaskCard, make_vector_env, task_card
 
 
 def make_envs(config: Config, num_envs: int, seed: int) -> VectorEnv:
@@ -20,7 +20,18 @@ def make_envs(config: Config, num_envs: int, seed: int) -> VectorEnv:
     Raises:
         ValueError: one line; no such task, or an option it does not take.
     """
-    return make_vector_env(config.env, num_envs, seed=seed, copy=False, **config.env_options)
+    return make_vector_env(
+        config.env, num_envs, seed=seed, backend=config.env_backend, copy=False, **config.env_options
+    )
+
+
+def card_of(config: Config) -> TaskCard | None:
+    """The card of a run's task, None where nobody wrote one.
+
+    Raises:
+        ValueError: as `make_envs`.
+    """
+    return task_card(config.env, backend=config.env_backend, **config.env_options)
 
 
 class Actor:

@@ -21,6 +21,9 @@ class Config:
     """Task: a native one (see the README) or any Gymnasium id, e.g. MiniGrid-MemoryS7-v0."""
     env_opt: tuple[str, ...] = ()
     """Options of the task as name=value, e.g. length=100."""
+    env_backend: Literal["auto", "gymnasium"] = "auto"
+    """Whose version of the task. auto: Longhold's own compiled one where there is one, else Gymnasium's;
+    gymnasium: always the original."""
     core: str = "ur-lstm"
     """Recurrent core: a name of the README's table, or your own as package.module:Class."""
     core_opt: tuple[str, ...] = ()
@@ -138,7 +141,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 RESERVED = {
-    "env-opt": ("env_id", "num_envs", "seed", "first_index", "copy"),
+    "env-opt": ("env_id", "num_envs", "seed", "first_index", "backend", "copy"),
     "core-opt": ("name", "input_size", "hidden_size"),
 }
 """Options that aren't the user's."""
@@ -166,8 +169,10 @@ def check(config: Config) -> None:
     for field in ("env", "core", "device", "log_dir"):
         if not isinstance(getattr(config, field), str) or not getattr(config, field):
             raise ValueError(f"{flag(field)} must be a name, got {getattr(config, field)!r}")
-    if config.optimizer not in get_args(hints["optimizer"]):
-        raise ValueError(f"--optimizer must be adam or rmsprop, got {config.optimizer!r}")
+    for field in ("env_backend", "optimizer"):
+        choices, value = get_args(hints[field]), getattr(config, field)
+        if value not in choices:
+            raise ValueError(f"{flag(field)} must be {' or '.join(choices)}, got {value!r}")
     resolve_device(config.device)
     for options in (("env-opt", config.env_opt), ("core-opt", config.core_opt)):
         parse_options(*options)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.actor import make_envs
+from agents.actor import card_of, make_envs
 from agents.checkpoint import load_checkpoint, save_checkpoint
 from agents.config import (
     Config,
@@ -30,7 +30,6 @@ from agents.metrics import CurveWriter, Display, Stopwatch
 from agents.network import make_network
 from agents.runners.local import LocalRunner
 from agents.trajectory import Episodes, Inputs
-from envs import task_card
 
 NUM_DIAGNOSED_ENVS = 8
 """Environments whose gates are recorded: the gates are much alike in all of them."""
@@ -48,7 +47,7 @@ class Training:
         self.config = config
         self.device = resolve_device(config.device)
         torch.set_num_threads(config.num_threads)
-        self.card = task_card(config.env, **config.env_options)
+        self.card = card_of(config)
         self.unroll_length = resolve_unroll_length(config, self.card)
         envs = make_envs(config, config.num_envs, stream_seed(config.seed, "environments"))
         num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]

@@ -1,13 +1,15 @@
 """Environments: batches of partially observed tasks, native or any of Gymnasium's, behind one contract."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from gymnasium import registry
 
 from envs.card import TaskCard
 from envs.checks import check_options, nearest
 from envs.engine import NativeVectorEnv
-from envs.gym_vector import GymVectorEnv, is_registered
+from envs.gym_vector import GymVectorEnv
+from envs.gym_views import is_registered
+from envs.registered import NAMESPACE, register
 from envs.tasks import minigrid
 from envs.tasks.autoencode import Autoencode
 from envs.tasks.concentration import Concentration
@@ -36,6 +38,11 @@ ENVS: dict[str, type[NativeVectorEnv]] = {
 }
 """The native tasks by id; those of MiniGrid have its own ids, and are proven equal to it."""
 
+register(ENVS)  # with Gymnasium
+
+Backend = Literal["auto", "gymnasium"]
+"""Whose version of a task: "auto": the native one where there is one; "gymnasium": always the original."""
+
 
 def make_vector_env(
     env_id: str,
@@ -43,6 +50,7 @@ def make_vector_env(
     *,
     seed: int = 0,
     first_index: int = 0,
+    backend: Backend = "auto",
     **options: Any,
 ) -> NativeVectorEnv | GymVectorEnv:
     """Build N environments of one task as a vector environment; the contract is NativeVectorEnv's.
@@ -53,6 +61,7 @@ def make_vector_env(
         seed: the run's seed.
         first_index: index of environment 0 in the whole run: environment i depends on
             (seed, first_index + i) alone.
+        backend: "auto" or "gymnasium", see Backend.
         **options: the task's own, and ``copy`` (True: fresh arrays; False: buffers that the next call
             overwrites).
 
@@ -60,10 +69,11 @@ def make_vector_env(
         A NativeVectorEnv (``has_state`` is True) or a GymVectorEnv (False).
 
     Raises:
-        ValueError: an unknown id or option (the message gives the nearest names), or a value out of range.
+        ValueError: an unknown id or option (the message gives the nearest names), a value out of range, or
+            a task without an original where that is asked for.
     """
-    _check_id(env_id)
-    if env_id not in ENVS:
+    _check_id(env_id, backend)
+    if env_id not in ENVS or backend == "gymnasium":
         return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
     # Typed as Any: each task takes its own options, checked here by name and there by value.
     task: Any = ENVS[env_id]
@@ -71,21 +81,31 @@ def make_vector_env(
     return task(num_envs, seed=seed, first_index=first_index, **options)
 
 
-def task_card(env_id: str, **options: Any) -> TaskCard | None:
+def task_card(env_id: str, *, backend: Backend = "auto", **options: Any) -> TaskCard | None:
     """Return a native task's card for the options given, or None for one of Gymnasium's.
+
+    The original of a native task has its rules, and so its card, unless it is given options of its own.
 
     Raises:
         ValueError: as ``make_vector_env``.
     """
-    _check_id(env_id)
+    _check_id(env_id, backend)
     if env_id not in ENVS:
         return None
     task = ENVS[env_id]
+    if backend == "gymnasium" and not options.keys() <= task.option_names():
+        return None
     check_options(env_id, options, task.option_names())
     return task.card(**options)
 
 
-def _check_id(env_id: str) -> None:
+def _check_id(env_id: str, backend: Backend) -> None:
+    if backend not in get_args(Backend):
+        raise ValueError(f"backend must be auto or gymnasium, got {backend!r}")
+    if backend == "gymnasium" and env_id in ENVS and not is_registered(env_id):
+        raise ValueError(f"{env_id} is a task of Longhold's own: the backend gymnasium has no original of it")
     if env_id not in ENVS and not is_registered(env_id):
-        natives = f"; native ones are {', '.join(ENVS)}"
-        raise ValueError(f"unknown environment {env_id!r}{nearest(env_id, [*ENVS, *registry], natives)}")
+        own = [name for name in ENVS if name not in minigrid.TASKS]
+        others = (name for name in registry if not name.startswith(NAMESPACE))
+        natives = f"; Longhold's own are {', '.join(own)}"
+        raise ValueError(f"unknown environment {env_id!r}{nearest(env_id, [*ENVS, *others], natives)}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -58,18 +59,70 @@ def finite_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
-    """Return actions as [N] int64: a kernel has no bounds checks, and compiles anew for every other dtype.
+def whole_numbers(actions: Any, num_envs: int) -> np.ndarray:
+    """Return actions as a contiguous [N] int64: a kernel compiles anew for every other layout.
 
     Raises:
-        ValueError: no integers, another shape than (num_envs,), or outside 0 … num_actions - 1.
+        ValueError: no integers, or another shape than (num_envs,).
     """
     array = np.asarray(actions)
     if array.shape != (num_envs,) or array.dtype.kind not in "iu":
         raise ValueError(
             f"actions must be integers of shape ({num_envs},), got {array.dtype} of shape {array.shape}"
         )
-    array = np.ascontiguousarray(array, np.int64)
-    if array.view(np.uint64).max() >= num_actions:  # one pass: as unsigned, a negative number is huge
-        raise ValueError(f"actions must lie in 0 … {num_actions - 1}, got {array.min()} … {array.max()}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def check_range(actions: np.ndarray, num_actions: int) -> None:
+    """Make sure that actions [N] int64 lie in 0 … num_actions - 1.
+
+    Raises:
+        ValueError: they do not; the message tells the least and the greatest.
+    """
+    least, greatest = int(actions.min()), int(actions.max())
+    if least < 0 or greatest >= num_actions:
+        raise ValueError(f"actions must lie in 0 … {num_actions - 1}, got {least} … {greatest}")
+
+
+def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
+    """Return actions as [N] int64 in 0 … num_actions - 1, or raise as the two above."""
+    array = whole_numbers(actions, num_envs)
+    check_range(array, num_actions)
     return array
+
+
+def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """Return Gymnasium's autoreset mode, given as such or by its value, or raise ValueError."""
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        values = ", ".join(known.value for known in AutoresetMode)
+        raise ValueError(f"autoreset_mode must be one of {values}, got {mode!r}") from None
+
+
+def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
+    """Return where ``reset`` is to begin an episode, [N] bool: everywhere unless the options say otherwise.
+
+    Raises:
+        ValueError: another option than ``reset_mask``, or as ``checked_mask``.
+    """
+    options = dict(options or {})
+    mask = options.pop("reset_mask", None)
+    if options:
+        raise ValueError(f"reset knows no options but reset_mask, got {', '.join(map(repr, options))}")
+    return checked_mask(mask, num_envs)
+
+
+def checked_mask(mask: Any, num_envs: int) -> np.ndarray:
+    """Return a ``reset_mask`` as an array, [N] bool; None stands for everywhere.
+
+    Raises:
+        ValueError: another shape or dtype, or True nowhere.
+    """
+    mask = np.ones(num_envs, np.bool_) if mask is None else np.asarray(mask)
+    if mask.shape != (num_envs,) or mask.dtype != np.bool_:
+        got = f"{mask.dtype} of shape {mask.shape}"
+        raise ValueError(f"reset_mask must be bool of shape ({num_envs},), got {got}")
+    if not mask.any():
+        raise ValueError("reset_mask must be True somewhere")
+    return mask

@@ -16,9 +16,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
-from envs.checks import checked_actions, whole_number
+from envs.checks import check_range, checked_autoreset_mode, checked_reset_mask, whole_number, whole_numbers
 from envs.pcg64 import environment_seeds, seeded_streams
-from envs.step_kernel import EPISODE_FIELDS, record_dtype, rules_record
+from envs.step_kernel import EPISODE_FIELDS, episode_infos, record_dtype, rules_record
 
 
 class EngineOptions(TypedDict, total=False):
@@ -88,7 +88,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.first_index = whole_number("first_index", first_index, 0)
         self.copy = copy
-        self.metadata = {"autoreset_mode": AutoresetMode(autoreset_mode), "render_modes": []}
+        self.metadata = {"autoreset_mode": checked_autoreset_mode(autoreset_mode), "render_modes": []}
         self.single_observation_space = observation_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.single_action_space = Discrete(num_actions)
@@ -104,8 +104,10 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._rewards = np.zeros(num_envs, np.float32)
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
+        self._same_step = self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
         self._disabled = self.metadata["autoreset_mode"] == AutoresetMode.DISABLED
         self._begun = False
+        self._waiting = False  # with autoreset disabled: an episode has ended that no reset has followed
         self._seed(seed)
 
     card: ClassVar[Callable[..., TaskCard | None]]
@@ -151,26 +153,29 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             seed: an integer seeds environment i from (seed, first_index + i); a sequence of N integers
                 seeds environment i as NumPy's default generator with ``seed[i]``; None, or None in the
                 sequence, lets the stream run on.
-            options: ``reset_mask`` ([N] bool): begin an episode in these alone, and seed no others.
+            options: ``reset_mask`` ([N] bool, one True at least): begin an episode in these alone, and
+                seed no others.
 
         Returns:
             The first observations [N, ...] and empty infos.
 
         Raises:
             ValueError: a negative seed, a sequence of another length than N, or wrong options.
+            gymnasium.error.ResetNeeded: the first reset leaves an environment out.
         """
-        chosen = self._reset_mask(options)
+        chosen = checked_reset_mask(options, self.num_envs)
+        whole = bool(chosen.all())
+        if not (whole or self._begun):
+            raise gymnasium.error.ResetNeeded("the first reset() must begin an episode everywhere")
         if seed is not None:
             self._seed(seed, chosen)
-        if chosen.all():
+        if whole:
             self.state["ended"] = True  # so the kernel begins an episode everywhere
             self._run(self._no_actions)
             self._begun = True
         else:
-            self._need_reset()
             self._begin(chosen)
-            for array in (self._rewards, self._terminated, self._truncated):
-                array[chosen] = 0
+        self._waiting = self._disabled and bool(self.state["ended"].any())
         return (self._observations.copy() if self.copy else self._observations), {}
 
     def step(
@@ -191,17 +196,13 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             gymnasium.error.ResetNeeded: ``reset`` has not been called, or, with autoreset disabled, an
                 episode has ended.
         """
-        if not self._begun or self._disabled:
+        if not self._begun or self._waiting:
             self._need_reset()
-        num_ended = self._run(checked_actions(actions, self.num_envs, self._num_actions))
-        infos = self._episode_infos() if num_ended else {}
-        if num_ended and self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP:
-            ended = infos["_episode"]
-            final = np.full(self.num_envs, None, object)
-            for i in np.flatnonzero(ended):
-                final[i] = self._observations[i].copy()
-            infos |= {"final_obs": final, "_final_obs": ended.copy()}
-            self._begin(ended)
+        chosen = whole_numbers(actions, self.num_envs)
+        num_ended = self._run(chosen)
+        if num_ended < 0:  # the kernel has looked at every action before it took one
+            check_range(chosen, self._num_actions)
+        infos = self._end_episodes() if num_ended else {}
         observations, rewards = self._observations, self._rewards
         terminated, truncated = self._terminated, self._truncated
         if self.copy:
@@ -239,6 +240,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for name, array in own.items():
             array[...] = state_dict[name]
         self._begun = True
+        self._waiting = self._disabled and bool(self.state["ended"].any())
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return views of the state by name: plain arrays, which a checkpoint can hold without pickle."""
@@ -249,6 +251,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._kernel(
             self.state,
             actions,
+            self._num_actions,
             self._rows,
             self._rewards,
             self._terminated,
@@ -261,28 +264,17 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         state, rows = self.state[chosen], self._rows[chosen]
         state["ended"] = True
         count = len(state)
-        rewards, ends = np.zeros(count, np.float32), np.zeros((2, count), np.bool_)
-        self._kernel(state, self._no_actions[:count], rows, rewards, ends[0], ends[1], self._rules)
+        actions, rewards = self._no_actions[:count], np.zeros(count, np.float32)
+        ends = np.zeros((2, count), np.bool_)
+        self._kernel(state, actions, 1, rows, rewards, ends[0], ends[1], self._rules)
         self.state[chosen], self._rows[chosen] = state, rows
 
     def _need_reset(self) -> None:
-        """Raise ResetNeeded where there is nothing to go on from."""
+        """Raise ResetNeeded: there is nothing to go on from."""
         if not self._begun:
             raise gymnasium.error.ResetNeeded("call reset() first")
-        if self._disabled and self.state["ended"].any():
-            ended = "an episode has ended and autoreset is disabled: call reset() with a reset_mask"
-            raise gymnasium.error.ResetNeeded(ended)
-
-    def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
-        """Return where ``reset`` is to begin an episode, [N] bool."""
-        options = dict(options or {})
-        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, np.bool_)))
-        if options:
-            raise ValueError(f"reset knows no options but reset_mask, got {', '.join(map(repr, options))}")
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            got = f"{mask.dtype} of shape {mask.shape}"
-            raise ValueError(f"reset_mask must be bool of shape ({self.num_envs},), got {got}")
-        return mask
+        ended = "an episode has ended and autoreset is disabled: call reset() with a reset_mask"
+        raise gymnasium.error.ResetNeeded(ended)
 
     def _seed(self, seed: int | Sequence[int | None], mask: np.ndarray | None = None) -> None:
         """Seed the streams of the environments in ``mask`` [N] bool, or all."""
@@ -297,11 +289,15 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         numbers = [whole_number("seed", seeds[i], 0) for i in chosen]
         self.state["rng"][chosen] = seeded_streams(numbers)
 
-    def _episode_infos(self) -> dict[str, Any]:
-        ended = self.state["ended"].copy()
-        episode = {
-            "r": np.where(ended, self.state["episode_return"], 0).astype(np.float32),
-            "l": np.where(ended, self.state["episode_length"], 0).astype(np.int32),
-            "success": np.where(ended, self.state["success"], np.float32(0)),
-        }
-        return {"episode": episode, "_episode": ended}
+    def _end_episodes(self) -> dict[str, Any]:
+        """Return the infos of a step that ended episodes; in SAME_STEP, begin the next ones."""
+        self._waiting = self._disabled
+        infos = episode_infos(self.state)
+        if self._same_step:
+            ended = infos["_episode"]
+            final = np.full(self.num_envs, None, object)
+            for i in np.flatnonzero(ended):
+                final[i] = self._observations[i].copy()
+            infos |= {"final_obs": final, "_final_obs": ended.copy()}
+            self._begin(ended)
+        return infos

@@ -64,9 +64,10 @@ def step_kernel(begin: Callable[..., Any], act: Callable[..., Any], observe: Cal
         of its options.
 
     Returns:
-        ``kernel(state, actions [N] int64, rows [N, K], rewards, terminated, truncated, rules)``, which
-        returns the number of episodes that ended. Where ``ended`` is set it begins an episode,
-        elsewhere it takes the action.
+        ``kernel(state, actions [N] int64, num_actions, rows [N, K], rewards, terminated, truncated,
+        rules)``, which returns the number of episodes that ended, or -1 and has done nothing where an
+        action is not in 0 … num_actions - 1. Where ``ended`` is set it begins an episode, elsewhere it
+        takes the action.
     """
     parts = {"begin": begin, "act": act, "observe": observe}
     scope = {**parts, "start_episode": start_episode, "record_step": record_step}
@@ -79,8 +80,11 @@ def step_kernel(begin: Callable[..., Any], act: Callable[..., Any], observe: Cal
     return compiled(kernel, cached=all(_is_hashed(function) for function in parts.values()))
 
 
-def _step_all(state, actions, rows, rewards, terminated, truncated, rules):
+def _step_all(state, actions, num_actions, rows, rewards, terminated, truncated, rules):
     """Step every environment; ``step_kernel`` says what the names stand for."""
+    for i in range(actions.shape[0]):
+        if actions[i] < 0 or actions[i] >= num_actions:
+            return -1
     results = (rewards, terminated, truncated)
     num_ended = 0
     for i in range(state.shape[0]):
@@ -112,6 +116,17 @@ def record_dtype(fields: Any, align: bool = False) -> np.dtype:
     """
     dtype = np.dtype(fields, align=align)
     return _DTYPES.setdefault(dtype, dtype)
+
+
+def episode_infos(state: np.ndarray) -> dict[str, Any]:
+    """Return return, length and success of the episodes that have just ended, as ``infos`` hold them."""
+    ended = state["ended"].copy()
+    episode = {
+        "r": np.where(ended, state["episode_return"], 0).astype(np.float32),
+        "l": np.where(ended, state["episode_length"], 0).astype(np.int32),
+        "success": np.where(ended, state["success"], np.float32(0)),
+    }
+    return {"episode": episode, "_episode": ended}
 
 
 def rules_record(rules: dict[str, bool | int | float]) -> np.ndarray:

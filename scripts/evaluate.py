@@ -11,11 +11,11 @@ from typing import Annotated
 
 import tyro
 
+from agents.actor import card_of
 from agents.command_line import parse, usage_errors
 from agents.config import resolve_device
 from agents.evaluation import evaluate, load_run
 from agents.metrics import say
-from envs import task_card
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
     evaluation = evaluate(
         config, network.to(device), num_episodes=arguments.episodes, seed=arguments.seed, env_steps=env_steps
     )
-    say(evaluation.table(config, task_card(config.env, **config.env_options)))
+    say(evaluation.table(config, card_of(config)))
     return 0
 
 

@@ -17,11 +17,12 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from agents.actor import card_of
 from agents.command_line import parse, usage_errors
 from agents.config import Config
 from agents.evaluation import read_config
 from agents.intervals import bootstrap_interval
-from envs import TaskCard, task_card
+from envs import TaskCard
 
 NUM_GRID_POINTS = 100
 
@@ -52,7 +53,7 @@ def main(words: Sequence[str]) -> int:
         arguments = parse(Arguments, "report", words)
         runs = find_runs(arguments.runs)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        card = task_card(runs[0].config.env, **runs[0].config.env_options)
+        card = card_of(runs[0].config)
     write_csv(runs, arguments.out.with_suffix(".csv"))
     table = make_table(runs, card)
     arguments.out.with_suffix(".md").write_text(table)

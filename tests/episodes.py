@@ -4,7 +4,7 @@ import numpy as np
 
 from envs import make_vector_env
 
-NATIVE = {
+OWN = {
     "tmaze": {"length": 8},
     "tmaze-active": {"length": 6},
     "memory-len": {"length": 4},
@@ -17,6 +17,13 @@ NATIVE = {
     "autoencode": {"length": 5},
     "concentration": {"pairs": 3},
 }
+MINIGRID = {
+    "MiniGrid-MemoryS9-v0": {"max_steps": 14, "agent_view_size": 3},
+    "MiniGrid-Fetch-5x5-N2-v0": {"max_steps": 11},
+    "MiniGrid-Dynamic-Obstacles-5x5-v0": {},
+    "MiniGrid-MultiRoom-N2-S4-v0": {"max_steps": 12, "agent_view_size": 9},
+}
+NATIVE = OWN | MINIGRID
 GRADED = {"repeat-previous", "repeat-first", "autoencode"}
 """Tasks of many questions: success is the share of right answers; elsewhere it is 0 or 1."""
 FOREIGN = {
@@ -31,7 +38,8 @@ N = 7
 
 def make(env_id, num_envs=N, **options):
     """Build an environment of this file's options."""
-    return make_vector_env(env_id, num_envs, **(EVERY[env_id] | options))
+    backend = "gymnasium" if env_id in FOREIGN else "auto"
+    return make_vector_env(env_id, num_envs, backend=backend, **(EVERY[env_id] | options))
 
 
 def random_actions(env, steps, seed=0):

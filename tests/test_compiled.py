@@ -94,3 +94,69 @@ def test_numba_setting_is_untouched():
     """Other packages' kernels go where they went before."""
     before = os.environ.get("NUMBA_CACHE_DIR", "")
     assert before == numba.config.CACHE_DIR
+
+
+OUTSIDE = """
+import numpy as np
+from gymnasium.spaces import MultiDiscrete
+
+from envs.compiled import part
+from envs.engine import NativeVectorEnv
+from envs.step_kernel import step_kernel
+from envs.tasks import tmaze
+
+
+@part
+def begin(s, rules):
+    s.x = 0
+
+
+@part
+def act(s, action, rules):
+    s.x = NUMBER
+    return NUMBER, False, False
+
+
+@part
+def observe(s, rules, row):
+    row[0] = s.x
+
+
+class Outside(NativeVectorEnv):
+    def __init__(self, num_envs):
+        super().__init__(
+            num_envs,
+            observation_space=MultiDiscrete([100]),
+            num_actions=2,
+            fields=[("x", np.int64), ("cue", np.int64)],
+            kernel=step_kernel(BEGIN, act, observe),
+            rules={"unused": 0},
+        )
+"""
+STEP = """
+import numpy as np, outside
+env = outside.Outside(1)
+env.reset()
+observations, rewards = env.step(np.zeros(1, int))[:2]
+print(observations[0, 0], rewards[0], env._kernel.stats.cache_path)
+"""
+
+
+@pytest.mark.parametrize("begin", ["begin", "tmaze.begin"])
+def test_a_task_elsewhere_is_never_stale(tmp_path, begin):
+    """The cache's name knows the sources below envs alone: a task from elsewhere is compiled anew.
+
+    A part of it may be Longhold's own. Both versions have one size and one time of change, which is all
+    that numba's own cache would look at.
+
+    Mutations: ``cached`` left at True; any for all in ``step_kernel``.
+    """
+    source = tmp_path / "outside.py"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    for number in "57":
+        source.write_text(OUTSIDE.replace("NUMBER", number).replace("BEGIN", begin))
+        os.utime(source, (1e9, 1e9))
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", STEP], cwd=ROOT, env=environment, text=True, capture_output=True
+        )
+        assert done.stdout == f"{number} {number}.0 None\n", done.stderr

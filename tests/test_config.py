@@ -98,6 +98,9 @@ def test_names(field, value):
     ("fields", "message"),
     [
         ({"optimizer": "sgd"}, "--optimizer must be adam or rmsprop, got 'sgd'"),
+        ({"env_backend": "gym"}, "--env-backend must be auto or gymnasium, got 'gym'"),
+        ({"env_backend": None}, "--env-backend must be auto or gymnasium, got None"),
+        ({"env_opt": ("backend=auto",)}, "--env-opt can't set 'backend': the run decides it"),
         ({"env_opt": ("length",)}, "--env-opt takes name=value, got 'length'"),
         ({"env_opt": (3,)}, "--env-opt takes name=value, got 3"),
         ({"core_opt": ("a b=1",)}, "--core-opt takes name=value, got 'a b=1'"),

@@ -3,7 +3,10 @@
 import gymnasium
 import numpy as np
 import pytest
-from episodes import NATIVE, N, assert_same, make, play, random_actions
+from episodes import NATIVE, OWN, N, assert_same, make, play, random_actions
+from gymnasium.vector import AutoresetMode
+
+from envs import ENVS
 
 LONGEST = {"concentration": 13}
 """Actions of the longest episode, where they differ: each of 7 turns but the last is followed by a look."""
@@ -71,7 +74,7 @@ def test_wrong_states_are_refused(env_id):
         np.testing.assert_equal(other.state_dict(), before)
 
 
-@native_env
+@pytest.mark.parametrize("env_id", OWN)
 def test_oracle_and_card(env_id):
     """The oracle reaches the card's success; episodes have the card's length and end by termination.
 
@@ -146,3 +149,93 @@ def test_kernels_are_found_without_python(monkeypatch):
     for env in envs:
         monkeypatch.setattr(env._kernel, "_compile_for_args", slow)
         env.step(np.zeros(N, int))
+
+
+def run_in_mode(env, actions, ended):
+    """Step under these actions, with masked resets where autoreset is disabled; return all that was seen.
+
+    Args:
+        env: after a reset.
+        actions: [T, N].
+        ended: [N] bool: the episodes that the step before has ended.
+    """
+    seen = []
+    for row in actions:
+        if env.metadata["autoreset_mode"] == AutoresetMode.DISABLED and ended.any():
+            seen.append(env.reset(options={"reset_mask": ended})[0])
+        *arrays, infos = env.step(row)
+        ended = arrays[2] | arrays[3]
+        seen += [*arrays, infos | {"final_obs": list(infos.get("final_obs", []))}]
+    return seen
+
+
+@native_env
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_state_in_every_autoreset_mode(env_id, mode):
+    """Another environment goes on bit for bit from just before, at, and after the ends of episodes.
+
+    Mutation: after a state was loaded, the episodes that wait for a reset forgotten.
+    """
+    env = ENVS[env_id](N, seed=1, autoreset_mode=mode, **NATIVE[env_id])
+    env.reset()
+    ended, num_moments = np.zeros(N, bool), 0
+    for t, row in enumerate(random_actions(env, 75)):
+        if mode == AutoresetMode.DISABLED and ended.any():
+            env.reset(options={"reset_mask": ended})
+        ended = np.logical_or(*env.step(row)[2:4])
+        if not ended.any() and t % 9:
+            continue
+        num_moments += ended.any()
+        saved, actions = env.state_dict(), random_actions(env, 30, seed=t)
+        other = ENVS[env_id](N, seed=9, autoreset_mode=mode, **NATIVE[env_id])
+        other.load_state_dict(saved)
+        if mode == AutoresetMode.DISABLED and ended.any():
+            with pytest.raises(gymnasium.error.ResetNeeded, match="an episode has ended"):
+                other.step(row)
+        np.testing.assert_equal(run_in_mode(other, actions, ended), run_in_mode(env, actions, ended))
+        env.load_state_dict(saved)
+    assert num_moments
+
+
+def test_misuse_of_resets_is_told_in_one_line():
+    """A step after an end, a first reset of some only, and an empty mask; a refused reset seeds nobody.
+
+    Mutations: only the last ended episode looked at; streams seeded before the refusal.
+    """
+    env = ENVS["memory-len"](3, length=1, autoreset_mode=AutoresetMode.DISABLED)
+    some = np.array([True, False, True])
+    before = env.state.copy()
+    with pytest.raises(
+        gymnasium.error.ResetNeeded, match=r"^the first reset\(\) must begin an episode every"
+    ):
+        env.reset(seed=5, options={"reset_mask": some})
+    np.testing.assert_array_equal(env.state, before)
+    env.reset()
+    for _ in range(2):
+        env.step([0, 0, 0])
+    ended = r"^an episode has ended and autoreset is disabled: call reset\(\) with a reset_mask$"
+    with pytest.raises(gymnasium.error.ResetNeeded, match=ended):
+        env.step([0, 0, 0])
+    env.reset(options={"reset_mask": some})
+    with pytest.raises(gymnasium.error.ResetNeeded, match=ended):
+        env.step([0, 0, 0])
+    with pytest.raises(ValueError, match=r"^reset_mask must be True somewhere$"):
+        env.reset(options={"reset_mask": np.zeros(3, bool)})
+    env.reset(options={"reset_mask": ~some})
+    assert env.state["episode_length"].tolist() == [0, 0, 0]
+    env.step([0, 0, 0])
+
+
+@native_env
+def test_a_refused_action_changes_nothing(env_id):
+    """Every action is looked at before one is taken.
+
+    Mutation: the check within the loop that steps.
+    """
+    env = make(env_id)
+    env.reset()
+    before, observations = env.state.copy(), env.observations
+    with pytest.raises(ValueError, match=r"^actions must lie in 0 … "):
+        env.step(np.array([0] * (N - 1) + [-1]))
+    np.testing.assert_array_equal(env.state, before)
+    np.testing.assert_array_equal(env.observations, observations)

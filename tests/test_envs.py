@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from envs import ENVS, GymVectorEnv, NativeVectorEnv, make_vector_env, task_card
+from envs.tasks import minigrid
+from envs.tasks.tmaze import TMaze
 
 HARDER = {
     "tmaze": ("length", 700),
@@ -28,7 +30,8 @@ def test_ids():
     """Native ids first, Gymnasium's after; options reach the constructor."""
     matches = ["passive-match", "active-match", "key-to-door"]
     cards = ["repeat-previous", "repeat-first", "autoencode", "concentration"]
-    assert list(ENVS) == ["tmaze", "tmaze-active", "memory-len", "memory-size", *matches, *cards]
+    own = ["tmaze", "tmaze-active", "memory-len", "memory-size", *matches, *cards]
+    assert list(ENVS) == [*own, *minigrid.TASKS]
     native = make_vector_env("tmaze", 3, length=9, copy=False)
     assert isinstance(native, NativeVectorEnv)
     assert (native.has_state, native.copy, native.length) == (True, False, 9)
@@ -42,7 +45,7 @@ def test_ids():
         ("Passive-Match", "unknown environment 'Passive-Match'; did you mean passive-match, active-match?"),
         ("MiniGrid-MemoryS7", "unknown environment 'MiniGrid-MemoryS7'; did you mean MiniGrid-MemoryS7-v0, "),
         ("CartPol-v1", "unknown environment 'CartPol-v1'; did you mean CartPole-v1, "),
-        ("qqqqqq", f"unknown environment 'qqqqqq'; native ones are {', '.join(ENVS)}"),
+        ("qqqqqq", f"unknown environment 'qqqqqq'; Longhold's own are {', '.join(HARDER)}"),
     ],
 )
 @pytest.mark.parametrize("call", [lambda env_id: make_vector_env(env_id, 2), task_card])
@@ -54,7 +57,7 @@ def test_unknown_ids(call, env_id, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("env_id", ENVS)
+@pytest.mark.parametrize("env_id", HARDER)
 def test_unknown_options(env_id):
     """One line with the nearest option."""
     option, _ = HARDER[env_id]
@@ -65,7 +68,7 @@ def test_unknown_options(env_id):
         task_card(env_id, **{f"{option}x": 3})
 
 
-@pytest.mark.parametrize("env_id", ENVS)
+@pytest.mark.parametrize("env_id", HARDER)
 def test_cards(env_id):
     """A card follows its options and is told in the task's docstring.
 
@@ -88,10 +91,44 @@ def test_cards(env_id):
     assert "Card:" in ENVS[env_id].__doc__
 
 
+@pytest.fixture
+def cart_pole(monkeypatch):
+    """For one test there is a native version of CartPole-v1: a T-maze."""
+    monkeypatch.setitem(ENVS, "CartPole-v1", TMaze)
+
+
+@pytest.mark.usefixtures("cart_pole")
+def test_backends():
+    """The native version where there is one, unless the original is asked for; the card is of both.
+
+    Mutations: the backend not looked at; no card for the original; the native card for options it lacks.
+    """
+    assert isinstance(make_vector_env("CartPole-v1", 2, length=9), TMaze)
+    assert isinstance(make_vector_env("CartPole-v1", 2, backend="auto"), TMaze)
+    assert isinstance(make_vector_env("CartPole-v1", 2, backend="gymnasium"), GymVectorEnv)
+    assert isinstance(make_vector_env("Acrobot-v1", 2, backend="gymnasium"), GymVectorEnv)
+    for backend in ("auto", "gymnasium"):
+        assert task_card("CartPole-v1", backend=backend, length=9) == TMaze.card(length=9)
+        assert task_card("Acrobot-v1", backend=backend) is None
+    assert task_card("CartPole-v1", backend="gymnasium", sutton_barto_reward=True) is None
+    with pytest.raises(ValueError, match=r"^CartPole-v1 has no option 'sutton_barto_reward'"):
+        task_card("CartPole-v1", sutton_barto_reward=True)
+
+
+@pytest.mark.parametrize("call", [lambda *a, **o: make_vector_env(*a, 2, **o), task_card])
+def test_wrong_backends(call):
+    """One line each. Mutation: the native version given where the original was asked for."""
+    own = r"^tmaze is a task of Longhold's own: the backend gymnasium has no original of it$"
+    with pytest.raises(ValueError, match=own):
+        call("tmaze", backend="gymnasium")
+    with pytest.raises(ValueError, match=r"^backend must be auto or gymnasium, got 'native'$"):
+        call("tmaze", backend="native")
+
+
 def test_foreign_tasks_have_no_card():
     """Gymnasium's ids have no card, and asking is no error."""
     assert task_card("CartPole-v1") is None
-    assert task_card("MiniGrid-MemoryS7-v0", agent_view_size=3) is None
+    assert task_card("MiniGrid-Playground-v0", agent_view_size=3) is None
 
 
 def test_import_leaves_the_rest_alone():

@@ -128,7 +128,7 @@ def test_minigrid_success_is_reward_at_the_end():
 
     Mutation: success read from truncation, or from any end.
     """
-    env = make_vector_env("MiniGrid-Empty-5x5-v0", 2, max_steps=6)
+    env = make_vector_env("MiniGrid-Empty-5x5-v0", 2, backend="gymnasium", max_steps=6)
     env.reset()
     forward, right = 2, 1
     for action in (forward, forward, right, forward, forward):  # the goal is two cells right and two down
@@ -144,7 +144,7 @@ def test_minigrid_success_is_reward_at_the_end():
 @pytest.mark.parametrize("view", [3, 7])
 def test_minigrid_view_is_its_symbolic_image(view):
     """Mutation: the channels in another order."""
-    env = make_vector_env("MiniGrid-MemoryS7-v0", 2, agent_view_size=view)
+    env = make_vector_env("MiniGrid-MemoryS7-v0", 2, backend="gymnasium", agent_view_size=view)
     assert env.single_observation_space.shape == (view, view, 3)
     assert env.single_observation_space.nvec[0, 0].tolist() == [11, 6, 3]
     observations, _ = env.reset()
@@ -219,6 +219,16 @@ def test_unsupported_spaces(scripted, options, message):
             "cannot make MiniGrid-MemoryS7-v0 with {'agent_view_size': 2}: AssertionError",
         ),
         (
+            "envs:longhold/TMaze-v0",
+            {"lenght": 1},
+            "cannot make envs:longhold/TMaze-v0 with {'lenght': 1}: tmaze has no option 'lenght'; did",
+        ),
+        (
+            "gymnasium:CartPole-v1",
+            {"foo": 1},
+            "gymnasium:CartPole-v1 has no option 'foo'; its options are max_episode_steps, render_mode",
+        ),
+        (
             "no_such_module:Some-v0",
             {},
             "cannot make no_such_module:Some-v0: No module named 'no_such_module'",
@@ -228,7 +238,7 @@ def test_unsupported_spaces(scripted, options, message):
 def test_what_cannot_be_made(env_id, options, message):
     """One line says why."""
     with pytest.raises(ValueError) as error:  # noqa: PT011 - compared below
-        make_vector_env(env_id, 2, **options)
+        make_vector_env(env_id, 2, backend="gymnasium", **options)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 

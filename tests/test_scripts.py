@@ -20,9 +20,9 @@ TINY_WORDS = "--env-opt length=2 --total-steps 300 --num-envs 3 --hidden-size 6 
 TINY = TINY_WORDS.split()
 
 FIELDS = """num_envs unroll_length total_steps seed learning_rate discount lambda optimizer device core env
-env_opt core_opt hidden_size encoder_size checkpoint_every_s reward_scale"""
+env_opt env_backend core_opt hidden_size encoder_size checkpoint_every_s reward_scale"""
 VALUES = """0 -1 nan inf -inf 1e400 x 1.5 10 true -- - é 1k a=1 length=3 length=x length= =3 forget_bias=nan
-t_max=1e400 cpu: cpu:0 cpu:1 auto lstm chrono memoryless : a:b tmaze .."""
+t_max=1e400 cpu: cpu:0 cpu:1 auto gymnasium lstm chrono memoryless : a:b tmaze .."""
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,10 @@ def run(finished, tmp_path):
         ("--env no_such_module:X-v0", "No module named 'no_such_module'"),
         ("--env Pendulum-v1", "only Discrete is supported"),
         ("--env Blackjack-v1", "observation space"),
+        ("--env-backend gymnasium", "tmaze is a task of Longhold's own: the backend gymnasium has no orig"),
+        ("--env-backend gym", "env-backend"),
+        ("--env CartPole-v1 --env-opt processes=3", "processes must be true or false, got 3"),
+        ("--env-opt processes=true", "tmaze has no option 'processes'"),
         ("--core ur-lstn", "unknown core 'ur-lstn': did you mean ur-lstm"),
         ("--core no_such_module:Core", "cannot be imported"),
         ("--core cores.lstm:STARTS", "no subclass of cores.RecurrentCore"),

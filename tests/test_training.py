@@ -15,10 +15,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from agents.actor import make_envs
 from agents.checkpoint import load_checkpoint, split_state
 from agents.config import Config
 from agents.evaluation import read_config
 from agents.training import Training
+from envs import ENVS, GymVectorEnv
+from envs.tasks.tmaze import TMaze
 
 ROOT = Path(__file__).parent.parent
 CORES = ["lstm", "chrono", "ur-lstm", "on-lstm", "memoryless"]
@@ -181,6 +184,34 @@ def test_resume_of_a_gymnasium_task_says_that_episodes_start_anew(tmp_path):
     assert again.learner.env_steps == half.learner.env_steps
     finish(again)
     assert again.learner.env_steps >= 120
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind", "options"),
+    [
+        ("auto", TMaze, ()),
+        ("gymnasium", GymVectorEnv, ()),
+        ("gymnasium", GymVectorEnv, ("sutton_barto_reward=true",)),
+    ],
+)
+def test_whose_version_of_the_task(tmp_path, monkeypatch, backend, kind, options):
+    """The run's choice holds in training and evaluation; its file keeps it, or, an old one, has none.
+
+    Mutation: the backend not handed on.
+    """
+    monkeypatch.setitem(ENVS, "CartPole-v1", TMaze)
+    config = small(tmp_path, env="CartPole-v1", env_opt=options, env_backend=backend, total_steps=30)
+    training = train(config)
+    envs = training.runner.actor.envs
+    assert type(envs) is kind
+    assert type(make_envs(config, 2, 0)) is kind
+    assert training.card == (None if options else TMaze.card())  # which knows no such option
+    assert read_config(training.folder) == config
+    path = training.folder / "config.json"
+    values = json.loads(path.read_text())
+    assert values.pop("env_backend") == backend
+    path.write_text(json.dumps(values))
+    assert read_config(training.folder).env_backend == "auto"
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path):

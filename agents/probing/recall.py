@@ -6,6 +6,7 @@ cue: nothing is to be explored, and the label stands where reinforcement learnin
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,8 @@ def make_envs(env: str, delay: int, num_envs: int, seed: int) -> NativeVectorEnv
     Raises:
         ValueError: as `span_option`, or a delay below 1.
     """
-    envs = make_vector_env(env, num_envs, seed=seed, copy=False, **{span_option(env): delay})
+    options: dict[str, Any] = {span_option(env): delay}
+    envs = make_vector_env(env, num_envs, seed=seed, copy=False, **options)
     assert isinstance(envs, NativeVectorEnv)
     return envs
 
