@@ -135,10 +135,11 @@ class Concentration(NativeVectorEnv):
     Card: memory; span 5 ``pairs`` - 6, from a card of the first turn to the last turn of the longest
     game of a player who forgets nothing. Chance: the share of games that are won by flipping any card
     that lies face down, each as likely; 0.70 for 2 pairs, 0.28 for 4, 0.06 for 6, 0.01 for 8. It is the
-    best without memory: see ``best_guess``. The oracle knows what was shown and no more; it wins always.
+    best without memory: see ``best_guess``. A random player also flips cards that lie up, and wins less.
+    The oracle knows what was shown and no more; it wins always.
     """
 
-    def __init__(self, num_envs: int, *, pairs: int = 6, **engine: Unpack[EngineOptions]) -> None:
+    def __init__(self, num_envs: int, *, pairs: int = 8, **engine: Unpack[EngineOptions]) -> None:
         """Build N tables.
 
         Args:
@@ -162,7 +163,7 @@ class Concentration(NativeVectorEnv):
         )
 
     @classmethod
-    def card(cls, *, pairs: int = 6) -> TaskCard:
+    def card(cls, *, pairs: int = 8) -> TaskCard:
         """Return the card of a table with this many pairs."""
         turns = 3 * whole_number("pairs", pairs, 2, MAX_PAIRS) - 2
         return TaskCard(
