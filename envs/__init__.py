@@ -1,7 +1,6 @@
 """Environments: batches of partially observed tasks, native or any of Gymnasium's, behind one contract."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 from gymnasium import registry
@@ -42,8 +41,9 @@ def make_vector_env(
         seed: the run's seed.
         first_index: index of environment 0 in the whole run: environment i depends on
             (seed, first_index + i) alone.
-        **options: the task's own, and ``copy`` (True: fresh arrays; False: buffers that the next call
-            overwrites).
+        **options: the task's own; ``copy`` (True: fresh arrays; False: buffers that the next call
+            overwrites); ``render_mode`` ("rgb_array": ``render`` gives frames); and ``tile_size`` (pixels
+            of a tile: RGB observations) where a native task observes a grid of codes.
 
     Returns:
         A NativeVectorEnv (``has_state`` is True) or a GymVectorEnv (False).
@@ -56,7 +56,7 @@ def make_vector_env(
         return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
     # Typed as Any: each task takes its own options, checked here by name and there by value.
     task: Any = ENVS[env_id]
-    check_options(env_id, options, _keywords(task.card) | {"copy"})
+    check_options(env_id, options, _options(task) | {"copy", "render_mode"})
     return task(num_envs, seed=seed, first_index=first_index, **options)
 
 
@@ -69,9 +69,9 @@ def task_card(env_id: str, **options: Any) -> TaskCard | None:
     _check_id(env_id)
     if env_id not in ENVS:
         return None
-    card: Any = ENVS[env_id].card
-    check_options(env_id, options, _keywords(card))
-    return card(**options)
+    task: Any = ENVS[env_id]
+    check_options(env_id, options, _options(task))
+    return task.card(**{name: value for name, value in options.items() if name != "tile_size"})
 
 
 def _check_id(env_id: str) -> None:
@@ -80,5 +80,6 @@ def _check_id(env_id: str) -> None:
         raise ValueError(f"unknown environment {env_id!r}{nearest(env_id, [*ENVS, *registry], natives)}")
 
 
-def _keywords(function: Callable[..., Any]) -> set[str]:
-    return set(inspect.signature(function).parameters)
+def _options(task: type[NativeVectorEnv]) -> set[str]:
+    """Return the names of the options that are the user's."""
+    return set(inspect.signature(task.card).parameters) | ({"tile_size"} if task.palette else set())

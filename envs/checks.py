@@ -71,3 +71,19 @@ def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray
     if array.view(np.uint64).max() >= num_actions:  # one pass: as unsigned, a negative number is huge
         raise ValueError(f"actions must lie in 0 … {num_actions - 1}, got {array.min()} … {array.max()}")
     return array
+
+
+def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int) -> np.ndarray:
+    """Return where ``reset`` is to begin an episode, [N] bool: everywhere unless the options say otherwise.
+
+    Raises:
+        ValueError: another option than ``reset_mask``, or a mask of another shape or dtype.
+    """
+    options = dict(options or {})
+    mask = np.asarray(options.pop("reset_mask", np.ones(num_envs, np.bool_)))
+    if options:
+        raise ValueError(f"reset knows no options but reset_mask, got {', '.join(map(repr, options))}")
+    if mask.shape != (num_envs,) or mask.dtype != np.bool_:
+        got = f"{mask.dtype} of shape {mask.shape}"
+        raise ValueError(f"reset_mask must be bool of shape ({num_envs},), got {got}")
+    return mask

@@ -15,9 +15,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
-from envs.checks import checked_actions, whole_number
-from envs.pcg64 import environment_seeds, seeded_streams
+from envs.checks import checked_actions, checked_reset_mask, whole_number
+from envs.pcg64 import chosen_seeds, seeded_streams
 from envs.step_kernel import EPISODE_FIELDS, rules_record
+from envs.visible import RENDERING, Visible, checked_render_mode
 
 
 class EngineOptions(TypedDict, total=False):
@@ -27,9 +28,11 @@ class EngineOptions(TypedDict, total=False):
     first_index: int
     copy: bool
     autoreset_mode: AutoresetMode
+    render_mode: str | None
+    tile_size: int
 
 
-class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """N environments of one task, stepped by one compiled call, with the contract of Gymnasium's VectorEnv.
 
     Autoreset is NEXT_STEP unless told otherwise: the step after an episode's end ignores its action,
@@ -65,6 +68,8 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         first_index: int = 0,
         copy: bool = True,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        tile_size: int = 0,
     ) -> None:
         """Lay out the state and seed the streams; ``reset`` begins the first episodes.
 
@@ -80,26 +85,30 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             copy: whether results are fresh arrays.
             autoreset_mode: when the next episode begins: NEXT_STEP, SAME_STEP, or DISABLED (when
                 ``reset`` is told to, by a mask).
+            render_mode: "rgb_array": ``render`` gives frames.
+            tile_size: where the observation is a grid of codes, t > 0 shows each as a tile of t × t
+                pixels: the observation is then RGB, [h t, w t, 3] uint8. 0: the codes themselves.
 
         Raises:
-            ValueError: ``num_envs`` below 1, ``seed`` or ``first_index`` negative.
+            ValueError: ``num_envs`` below 1, ``seed`` or ``first_index`` negative, an unknown
+                ``render_mode``, or a ``tile_size`` out of range or for a task without a grid of codes.
         """
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.first_index = whole_number("first_index", first_index, 0)
         self.copy = copy
-        self.metadata = {"autoreset_mode": AutoresetMode(autoreset_mode), "render_modes": []}
-        self.single_observation_space = observation_space
-        self.observation_space = batch_space(observation_space, num_envs)
+        self.metadata = {"autoreset_mode": AutoresetMode(autoreset_mode), **RENDERING}
+        self.render_mode = checked_render_mode(render_mode)
+        self._lay_out(observation_space, tile_size)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.single_action_space = Discrete(num_actions)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.state = np.zeros(num_envs, np.dtype([*EPISODE_FIELDS, *fields], align=True))
         self._kernel = kernel
         self._rules = rules_record(rules)
         self._num_actions = num_actions
+        self.action_names = self.action_names or tuple(map(str, range(num_actions)))
         self._no_actions = np.zeros(num_envs, np.int64)
-        shape = (num_envs, *observation_space.shape)
-        self._observations: np.ndarray = np.zeros(shape, observation_space.dtype)
-        self._rows = self._observations.reshape(num_envs, -1)
+        self._rows = self._symbols.reshape(num_envs, -1)
         self._rewards = np.zeros(num_envs, np.float32)
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
@@ -154,7 +163,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         Raises:
             ValueError: a negative seed, a sequence of another length than N, or wrong options.
         """
-        chosen = self._reset_mask(options)
+        chosen = checked_reset_mask(options, self.num_envs)
         if seed is not None:
             self._seed(seed, chosen)
         if chosen.all():
@@ -233,23 +242,20 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 raise ValueError(f"state {name!r} must be {need}, got {got}")
         for name, array in own.items():
             array[...] = state_dict[name]
+        self._refresh()
         self._begun = True
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return views of the state by name: plain arrays, which a checkpoint can hold without pickle."""
         fields = {name: self.state[name] for name in self.state.dtype.names or ()}
-        return {**fields, "observations": self._observations}
+        return {**fields, "observations": self._symbols}
 
     def _run(self, actions: np.ndarray) -> int:
-        return self._kernel(
-            self.state,
-            actions,
-            self._rows,
-            self._rewards,
-            self._terminated,
-            self._truncated,
-            self._rules,
-        )
+        """Step every environment; return how many episodes ended."""
+        results = (self._rewards, self._terminated, self._truncated)
+        num_ended = self._kernel(self.state, actions, self._rows, *results, self._rules)
+        self._refresh()
+        return num_ended
 
     def _begin(self, chosen: np.ndarray) -> None:
         """Begin an episode where ``chosen`` [N] bool says, and nothing else; results stay as they are."""
@@ -259,6 +265,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         rewards, ends = np.zeros(count, np.float32), np.zeros((2, count), np.bool_)
         self._kernel(state, self._no_actions[:count], rows, rewards, ends[0], ends[1], self._rules)
         self.state[chosen], self._rows[chosen] = state, rows
+        self._refresh()
 
     def _need_reset(self) -> None:
         """Raise ResetNeeded where there is nothing to go on from."""
@@ -268,28 +275,9 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ended = "an episode has ended and autoreset is disabled: call reset() with a reset_mask"
             raise gymnasium.error.ResetNeeded(ended)
 
-    def _reset_mask(self, options: dict[str, Any] | None) -> np.ndarray:
-        """Return where ``reset`` is to begin an episode, [N] bool."""
-        options = dict(options or {})
-        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, np.bool_)))
-        if options:
-            raise ValueError(f"reset knows no options but reset_mask, got {', '.join(map(repr, options))}")
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            got = f"{mask.dtype} of shape {mask.shape}"
-            raise ValueError(f"reset_mask must be bool of shape ({self.num_envs},), got {got}")
-        return mask
-
     def _seed(self, seed: int | Sequence[int | None], mask: np.ndarray | None = None) -> None:
         """Seed the streams of the environments in ``mask`` [N] bool, or all."""
-        seeds: Sequence[int | None]
-        if isinstance(seed, Sequence | np.ndarray):
-            seeds = seed
-            if len(seeds) != self.num_envs:
-                raise ValueError(f"a sequence of seeds must have length {self.num_envs}, got {len(seeds)}")
-        else:
-            seeds = environment_seeds(whole_number("seed", seed, 0), self.first_index, self.num_envs)
-        chosen = [i for i, s in enumerate(seeds) if s is not None and (mask is None or mask[i])]
-        numbers = [whole_number("seed", seeds[i], 0) for i in chosen]
+        chosen, numbers = chosen_seeds(seed, self.first_index, self.num_envs, mask)
         self.state["rng"][chosen] = seeded_streams(numbers)
 
     def _episode_infos(self) -> dict[str, Any]:
