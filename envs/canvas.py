@@ -27,7 +27,7 @@ class Canvas:
         self._rgba = np.zeros((*self._x.shape, 4), np.float32)
 
     def pixels(self) -> np.ndarray:
-        """Return the tile, [size, size, 4] float32: red, green, blue in 0 … 255, times alpha; alpha in 0 … 1."""
+        """Return the tile, [size, size, 4] float32: red, green, blue (0 … 255) times alpha, and alpha."""
         parts = self._rgba.reshape(self.size, self._fine, self.size, self._fine, 4)
         return parts.mean((1, 3))
 

@@ -4,6 +4,7 @@ One process, one environment after the other, on Gymnasium's SyncVectorEnv. What
 (observation spaces, action offsets, what counts as success) ends here.
 """
 
+import enum
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from envs.checks import check_options, checked_actions, whole_number
+from envs.minigrid_sprites import PALETTE
 from envs.pcg64 import environment_seeds
 
 View = tuple[gymnasium.Space[Any], Callable[[Any], np.ndarray]]
@@ -35,6 +37,8 @@ class GymVectorEnv(SyncVectorEnv):
 
     Attributes:
         has_state: False: an environment outside our control cannot be saved.
+        action_names: as MiniGrid calls its actions; elsewhere their numbers.
+        palette, x_first, entry_names: as in NativeVectorEnv, for MiniGrid's symbolic view.
     """
 
     has_state = False
@@ -79,6 +83,10 @@ class GymVectorEnv(SyncVectorEnv):
         actions: Any = self.single_action_space
         self._num_actions = int(actions.n)
         self._is_minigrid = is_minigrid(self.envs[0])
+        self.action_names = action_names(self.envs[0], self._num_actions)
+        self.x_first = self._is_minigrid
+        self.palette = PALETTE if self._is_minigrid else ()
+        self.entry_names: tuple[str, ...] = ()
         spec = self.envs[0].spec
         self._threshold = spec.reward_threshold if spec else None
         self._returns = np.zeros(num_envs, np.float64)
@@ -177,6 +185,14 @@ def make_viewed(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]
 def is_minigrid(env: gymnasium.Env[Any, Any]) -> bool:
     """Tell whether an environment is MiniGrid's, without importing MiniGrid for those that are not."""
     return any(c.__module__ == "minigrid.minigrid_env" for c in type(env.unwrapped).__mro__)
+
+
+def action_names(env: gymnasium.Env[Any, Any], num_actions: int) -> tuple[str, ...]:
+    """Return what an environment calls its actions, in the way of MiniGrid, or their numbers."""
+    actions = getattr(env.unwrapped, "actions", None)
+    if isinstance(actions, type) and issubclass(actions, enum.IntEnum) and len(actions) >= num_actions:
+        return tuple(actions(i).name for i in range(num_actions))
+    return tuple(map(str, range(num_actions)))
 
 
 def viewed(env: gymnasium.Env[Any, Any]) -> View:

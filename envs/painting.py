@@ -47,7 +47,14 @@ class Painter:
         pictures: [N, h t, w t, 3] uint8: what ``paint`` writes, always the same array.
     """
 
-    def __init__(self, symbols: np.ndarray, space: Space, palette: Sequence[Sprite], tile_size: int) -> None:
+    def __init__(
+        self,
+        symbols: np.ndarray,
+        space: Space,
+        palette: Sequence[Sprite],
+        tile_size: int,
+        x_first: bool = False,
+    ) -> None:
         """Draw the tiles.
 
         Args:
@@ -55,6 +62,7 @@ class Painter:
             space: their space, a MultiDiscrete.
             palette: a sprite for every combination of a cell's codes, see ``scene.symbol_weights``.
             tile_size: t, pixels of a cell.
+            x_first: the first axis of the grid counts columns, as in MiniGrid's view.
 
         Raises:
             ValueError: ``tile_size`` out of range, or a task without a palette.
@@ -65,10 +73,11 @@ class Painter:
         if not palette:
             raise ValueError("tile_size is for tasks whose observation is a grid of codes")
         counts = space.nvec  # type: ignore[attr-defined]
-        num_envs, height, width = symbols.shape[:3]
-        self._symbols = symbols.reshape(num_envs, height, width, -1)  # a view
         self._weights = symbol_weights(counts)
-        assert len(palette) == np.prod(counts.reshape(height, width, -1)[0, 0])
+        assert len(palette) == np.prod(counts.reshape(*counts.shape[:2], -1)[0, 0])
+        cells = symbols.reshape(*symbols.shape[:3], -1)  # a view
+        self._symbols = cells.swapaxes(1, 2) if x_first else cells
+        num_envs, height, width = self._symbols.shape[:3]
         self._tiles = atlas(palette, size)
         self.space = Box(0, 255, (height * size, width * size, 3), np.uint8)
         self.pictures: np.ndarray = np.zeros((num_envs, *self.space.shape), np.uint8)

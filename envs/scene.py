@@ -72,17 +72,20 @@ def _over(top: np.ndarray, below: np.ndarray) -> np.ndarray:
     return top[..., :3] + below * (1 - top[..., 3:])
 
 
-def symbols_scene(symbols: np.ndarray, counts: np.ndarray, palette: Sequence[Sprite]) -> Scene:
+def symbols_scene(
+    symbols: np.ndarray, counts: np.ndarray, palette: Sequence[Sprite], *, x_first: bool = False
+) -> Scene:
     """Show a grid of codes by a palette.
 
     Args:
         symbols: [h, w] or [h, w, C] integers.
         counts: how many values each has, of the same shape.
         palette: the sprites by mixed-radix number, see ``symbol_weights``.
+        x_first: the first axis counts columns, as in MiniGrid's view.
     """
     shape = symbols.shape[:2]
     index = symbols.reshape(*shape, -1).astype(np.int64) @ symbol_weights(counts)
-    return Scene([[palette[i] for i in row] for row in index])
+    return Scene([[palette[i] for i in row] for row in (index.T if x_first else index)])
 
 
 def symbol_weights(counts: np.ndarray) -> np.ndarray:
@@ -95,7 +98,14 @@ def symbol_weights(counts: np.ndarray) -> np.ndarray:
     return np.append(np.cumprod(sizes[:0:-1])[::-1], 1).astype(np.int64)
 
 
-def observation_scene(observation: np.ndarray, space: Space, palette: Sequence[Sprite] = ()) -> Scene:
+def observation_scene(
+    observation: np.ndarray,
+    space: Space,
+    palette: Sequence[Sprite] = (),
+    *,
+    x_first: bool = False,
+    names: Sequence[str] = (),
+) -> Scene:
     """Show any observation: a grid of codes by its palette, else a cell for each entry.
 
     A whole number is written down; any other stands as a bar, blue upwards and red for those below zero,
@@ -105,10 +115,12 @@ def observation_scene(observation: np.ndarray, space: Space, palette: Sequence[S
         observation: of one environment.
         space: its space.
         palette: the sprites of its codes, where it is a grid of codes that has them.
+        x_first: the first axis of such a grid counts columns.
+        names: of the entries of a vector: the caption then says which are not zero.
     """
     values = np.asarray(observation)
     if palette and isinstance(space, MultiDiscrete):
-        return symbols_scene(values, space.nvec, palette)
+        return symbols_scene(values, space.nvec, palette, x_first=x_first)
     flat = values.reshape(-1)
     if isinstance(space, Box):
         bounds = np.maximum(np.abs(space.low), np.abs(space.high)).reshape(-1)
@@ -124,7 +136,18 @@ def observation_scene(observation: np.ndarray, space: Space, palette: Sequence[S
         [SHOWN if row * columns + column < len(cells) else HIDDEN for column in range(columns)]
         for row in range(rows)
     ]
-    return Scene(ground, ({place: cell for place, cell in zip(places, cells, strict=True) if cell},))
+    shown = {place: cell for place, cell in zip(places, cells, strict=True) if cell}
+    return Scene(ground, (shown,), caption=_named(flat, names) if names else "")
+
+
+def _named(values: np.ndarray, names: Sequence[str]) -> str:
+    """Say which entries of a vector are not zero, and what they are where that is not 1."""
+    parts = [
+        name if value == 1 else f"{name} {value:.3g}"
+        for name, value in zip(names, values, strict=True)
+        if value
+    ]
+    return ", ".join(parts)
 
 
 def _number(value: int) -> Sprite | None:

@@ -23,11 +23,15 @@ class Visible:
         action_names: one per action, as people call them; their numbers where a task says nothing.
         palette: the sprite of every code in an observation that is a grid of codes, by mixed-radix
             number where a cell has several (``scene.symbol_weights``); empty for other observations.
+        entry_names: what each entry of a vector observation stands for, if the task says.
+        x_first: the first axis of such a grid counts columns, as in MiniGrid's view.
         render_mode: "rgb_array", or None: ``render`` gives nothing.
     """
 
     action_names: tuple[str, ...] = ()
     palette: ClassVar[Sequence[Sprite]] = ()
+    x_first: ClassVar[bool] = False
+    entry_names: ClassVar[tuple[str, ...]] = ()
 
     num_envs: int
     single_observation_space: Any
@@ -45,7 +49,13 @@ class Visible:
 
     def view(self, i: int) -> Scene:
         """Return what the agent of environment i sees now: its observation, as cells."""
-        return observation_scene(self._symbols[i], self._symbol_space, self.palette)
+        return observation_scene(
+            self._symbols[i],
+            self._symbol_space,
+            self.palette,
+            x_first=self.x_first,
+            names=self.entry_names,
+        )
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Return a frame of every environment, [H, W, 3] uint8 each, or None without a render mode."""
@@ -60,7 +70,7 @@ class Visible:
         self._painter = None
         self._observations, self.single_observation_space = self._symbols, space
         if whole_number("tile_size", tile_size, 0):
-            self._painter = Painter(self._symbols, space, self.palette, tile_size)
+            self._painter = Painter(self._symbols, space, self.palette, tile_size, self.x_first)
             self._observations, self.single_observation_space = self._painter.pictures, self._painter.space
 
     def _refresh(self) -> None:

@@ -72,6 +72,7 @@ class MemoryLen(NativeVectorEnv):
 
     num_cues = 2
     action_names = ("answer 0", "answer 1")
+    entry_names = ("time left", "question", "context")
 
     def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N chains.

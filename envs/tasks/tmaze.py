@@ -91,6 +91,7 @@ class TMaze(NativeVectorEnv):
 
     num_cues = 2
     action_names = ("north", "south", "west", "east")
+    entry_names = ("start", "corridor", "junction", "cue north", "cue south")
 
     def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N mazes.
