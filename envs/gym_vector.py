@@ -38,7 +38,7 @@ class GymVectorEnv(SyncVectorEnv):
     Attributes:
         has_state: False: an environment outside our control cannot be saved.
         action_names: as MiniGrid calls its actions; elsewhere their numbers.
-        palette, x_first, entry_names: as in NativeVectorEnv, for MiniGrid's symbolic view.
+        palette, egocentric, entry_names: as in NativeVectorEnv, for MiniGrid's symbolic view.
     """
 
     has_state = False
@@ -84,7 +84,7 @@ class GymVectorEnv(SyncVectorEnv):
         self._num_actions = int(actions.n)
         self._is_minigrid = is_minigrid(self.envs[0])
         self.action_names = action_names(self.envs[0], self._num_actions)
-        self.x_first = self._is_minigrid
+        self.egocentric = self._is_minigrid
         self.palette = PALETTE if self._is_minigrid else ()
         self.entry_names: tuple[str, ...] = ()
         spec = self.envs[0].spec

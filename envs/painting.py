@@ -53,7 +53,7 @@ class Painter:
         space: Space,
         palette: Sequence[Sprite],
         tile_size: int,
-        x_first: bool = False,
+        egocentric: bool = False,
     ) -> None:
         """Draw the tiles.
 
@@ -62,7 +62,7 @@ class Painter:
             space: their space, a MultiDiscrete.
             palette: a sprite for every combination of a cell's codes, see ``scene.symbol_weights``.
             tile_size: t, pixels of a cell.
-            x_first: the first axis of the grid counts columns, as in MiniGrid's view.
+            egocentric: the first axis counts columns, as in MiniGrid's view; pictures have rows first.
 
         Raises:
             ValueError: ``tile_size`` out of range, or a task without a palette.
@@ -76,7 +76,7 @@ class Painter:
         self._weights = symbol_weights(counts)
         assert len(palette) == np.prod(counts.reshape(*counts.shape[:2], -1)[0, 0])
         cells = symbols.reshape(*symbols.shape[:3], -1)  # a view
-        self._symbols = cells.swapaxes(1, 2) if x_first else cells
+        self._symbols = cells.swapaxes(1, 2) if egocentric else cells
         num_envs, height, width = self._symbols.shape[:3]
         self._tiles = atlas(palette, size)
         self.space = Box(0, 255, (height * size, width * size, 3), np.uint8)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium.spaces import Box, MultiDiscrete, Space
 
-from envs.sprites import SLATE, Sprite, layer
+from envs.sprites import NORTH, SLATE, Sprite, layer
 
 Rows = Sequence[Sequence[Sprite]]
 """A sprite for every cell, row by row."""
@@ -73,7 +73,7 @@ def _over(top: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def symbols_scene(
-    symbols: np.ndarray, counts: np.ndarray, palette: Sequence[Sprite], *, x_first: bool = False
+    symbols: np.ndarray, counts: np.ndarray, palette: Sequence[Sprite], *, egocentric: bool = False
 ) -> Scene:
     """Show a grid of codes by a palette.
 
@@ -81,11 +81,15 @@ def symbols_scene(
         symbols: [h, w] or [h, w, C] integers.
         counts: how many values each has, of the same shape.
         palette: the sprites by mixed-radix number, see ``symbol_weights``.
-        x_first: the first axis counts columns, as in MiniGrid's view.
+        egocentric: MiniGrid's view: the first axis counts columns, and the agent stands in the middle of
+            the lower edge and looks up.
     """
     shape = symbols.shape[:2]
     index = symbols.reshape(*shape, -1).astype(np.int64) @ symbol_weights(counts)
-    return Scene([[palette[i] for i in row] for row in (index.T if x_first else index)])
+    if not egocentric:
+        return Scene([[palette[i] for i in row] for row in index])
+    agent = {(index.shape[1] - 1, index.shape[0] // 2): Sprite("agent", turn=NORTH)}
+    return Scene([[palette[i] for i in row] for row in index.T], (agent,))
 
 
 def symbol_weights(counts: np.ndarray) -> np.ndarray:
@@ -103,7 +107,7 @@ def observation_scene(
     space: Space,
     palette: Sequence[Sprite] = (),
     *,
-    x_first: bool = False,
+    egocentric: bool = False,
     names: Sequence[str] = (),
 ) -> Scene:
     """Show any observation: a grid of codes by its palette, else a cell for each entry.
@@ -115,12 +119,12 @@ def observation_scene(
         observation: of one environment.
         space: its space.
         palette: the sprites of its codes, where it is a grid of codes that has them.
-        x_first: the first axis of such a grid counts columns.
+        egocentric: such a grid is MiniGrid's view, see ``symbols_scene``.
         names: of the entries of a vector: the caption then says which are not zero.
     """
     values = np.asarray(observation)
     if palette and isinstance(space, MultiDiscrete):
-        return symbols_scene(values, space.nvec, palette, x_first=x_first)
+        return symbols_scene(values, space.nvec, palette, egocentric=egocentric)
     flat = values.reshape(-1)
     if isinstance(space, Box):
         bounds = np.maximum(np.abs(space.low), np.abs(space.high)).reshape(-1)

@@ -93,9 +93,9 @@ def _outside(c: Canvas, ink: Colour, mark: str) -> None:
 
 
 def _unseen(c: Canvas, ink: Colour, mark: str) -> None:
-    c.fill(SLATE)
+    c.fill(mixed(SLATE, DARK, 0.7))
     for start in (-0.5, 0.0, 0.5, 1.0):
-        c.stroke([(start - 0.1, 1.1), (start + 1.1, -0.1)], 0.09, mixed(SLATE, PALE, 0.18))
+        c.stroke([(start - 0.1, 1.1), (start + 1.1, -0.1)], 0.06, SLATE)
 
 
 def _floor(c: Canvas, ink: Colour, mark: str) -> None:

@@ -24,13 +24,14 @@ class Visible:
         palette: the sprite of every code in an observation that is a grid of codes, by mixed-radix
             number where a cell has several (``scene.symbol_weights``); empty for other observations.
         entry_names: what each entry of a vector observation stands for, if the task says.
-        x_first: the first axis of such a grid counts columns, as in MiniGrid's view.
+        egocentric: such a grid is MiniGrid's view: its first axis counts columns, and the agent stands in
+            the middle of its lower edge and looks up.
         render_mode: "rgb_array", or None: ``render`` gives nothing.
     """
 
     action_names: tuple[str, ...] = ()
     palette: ClassVar[Sequence[Sprite]] = ()
-    x_first: ClassVar[bool] = False
+    egocentric: ClassVar[bool] = False
     entry_names: ClassVar[tuple[str, ...]] = ()
 
     num_envs: int
@@ -53,7 +54,7 @@ class Visible:
             self._symbols[i],
             self._symbol_space,
             self.palette,
-            x_first=self.x_first,
+            egocentric=self.egocentric,
             names=self.entry_names,
         )
 
@@ -70,7 +71,7 @@ class Visible:
         self._painter = None
         self._observations, self.single_observation_space = self._symbols, space
         if whole_number("tile_size", tile_size, 0):
-            self._painter = Painter(self._symbols, space, self.palette, tile_size, self.x_first)
+            self._painter = Painter(self._symbols, space, self.palette, tile_size, self.egocentric)
             self._observations, self.single_observation_space = self._painter.pictures, self._painter.space
 
     def _refresh(self) -> None:

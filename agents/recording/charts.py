@@ -55,14 +55,22 @@ class Curve:
 class Chart:
     """Curves over an episode's decisions, drawn up to the present one."""
 
-    def __init__(self, size: tuple[int, int], curves: Sequence[Curve], limits: tuple[float, float]):
+    def __init__(
+        self,
+        size: tuple[int, int],
+        curves: Sequence[Curve],
+        limits: tuple[float, float],
+        rewards: Sequence[float] = (),
+    ):
         """Lays the chart out.
 
         Args:
             size: width and height in pixels.
             curves: at least one; all of one length.
             limits: least and greatest value on the y axis.
+            rewards: what each decision paid: a tick where it is not zero.
         """
+        self._rewards = rewards
         self._size, self._curves = size, curves
         self._low, self._high = limits
         self._last = max(len(curves[0].values) - 1, 1)
@@ -76,6 +84,10 @@ class Chart:
         for level in self._levels():
             y = self._y(level)
             pen.line([(self._left * FINE, y), (self._right * FINE, y)], LINE, FINE)
+        for t, reward in enumerate(self._rewards[:now]):
+            if reward:
+                foot = (self._x(t + 1), self._bottom * FINE)
+                pen.line([foot, (foot[0], foot[1] - 9 * FINE)], GREEN if reward > 0 else RED, 2 * FINE)
         for curve in self._curves:
             if curve.band and now:
                 low = [(self._x(t), self._y(curve.band[t][0])) for t in range(now + 1)]
@@ -86,7 +98,7 @@ class Chart:
             if now:
                 pen.line(points, curve.colour, 2 * FINE, joint="curve")
             x, y = points[-1]
-            pen.ellipse((x - 6, y - 6, x + 6, y + 6), curve.colour)
+            pen.ellipse((x - 3 * FINE, y - 3 * FINE, x + 3 * FINE, y + 3 * FINE), curve.colour)
         image = image.reduce(FINE)
         self._write(ImageDraw.Draw(image), now)
         return image
@@ -100,8 +112,8 @@ class Chart:
         for level in self._levels():
             y = self._y(level) / FINE
             pen.text((self._left - 5, y), f"{level:.2g}", FAINT, font(10), anchor="rm")
-        pen.text((self._left, self._bottom + 3), "first action", FAINT, font(10))
-        pen.text((self._right, self._bottom + 3), "last action", FAINT, font(10), anchor="ra")
+        pen.text((self._left, self._bottom + 3), "start", FAINT, font(11))
+        pen.text((self._right, self._bottom + 3), "end", FAINT, font(11), anchor="ra")
 
     def _levels(self) -> list[float]:
         middle = 0.0 if self._low < 0 < self._high else (self._low + self._high) / 2
@@ -117,7 +129,7 @@ class Chart:
 
 def limits_of(values: Sequence[float]) -> tuple[float, float]:
     """The y axis of values that have no natural one: from or to zero, to a round number beyond them."""
-    low, high = -round_up(-min(values)), round_up(max(values))
+    low, high = 0.0 - round_up(-min(values)), round_up(max(values))
     return low, high if high > low else 1.0
 
 

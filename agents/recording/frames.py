@@ -25,12 +25,14 @@ from agents.recording.charts import (
 from agents.recording.playback import Episode, Moment, Picture
 from envs.scene import Scene, draw
 
-WIDTH, HEIGHT = 960, 544
+WIDTH, HEIGHT = 960, 576
 """Pixels of a frame; even, as video codecs want them."""
-WORLD, VIEW, BARS = (16, 64, 600, 296), (632, 64, 312, 148), (632, 228, 312, 132)
-CHARTS = (16, 376, 928, 120)
+WORLD, VIEW, BARS = (16, 64, 600, 328), (632, 64, 312, 180), (632, 260, 312, 132)
+CHARTS = (16, 408, 928, 120)
 """Left, top, width and height of each panel."""
 MAX_TILE = 48
+SMOOTH_WIDTH = 96
+"""Images of at least this size are made larger smoothly; the pixels of smaller ones stay square."""
 GAP = 16
 
 
@@ -71,8 +73,9 @@ def make_charts(episode: Episode) -> list[tuple[Chart, int]]:
     """The charts under the pictures with their widths: the value, and the gates where a core has them."""
     moments = episode.moments[:-1]
     values = [moment.value for moment in moments]
+    rewards = [moment.reward for moment in episode.moments[1:]]
     width = (CHARTS[2] - GAP) // 2 if moments[0].gates else CHARTS[2]
-    charts = [(Chart((width, CHARTS[3]), [Curve("value", INK, values)], limits_of(values)), width)]
+    charts = [(Chart((width, CHARTS[3]), [Curve("value", INK, values)], limits_of(values), rewards), width)]
     if moments[0].gates:
         curves = []
         for name, colour in (("forget", BLUE), ("input", ORANGE)):
@@ -145,14 +148,14 @@ def fitted(picture: Picture, width: int, height: int) -> Image.Image:
     """A picture as large as fits; scenes are drawn at that size, small images keep their pixels."""
     if isinstance(picture, Scene):
         rows, columns = picture.shape
-        size = max(1, min(MAX_TILE, width // columns, height // rows))
-        image = Image.fromarray(draw(picture, size))
+        tile_size = max(1, min(MAX_TILE, width // columns, height // rows))
+        image = Image.fromarray(draw(picture, tile_size))
         if image.width <= width and image.height <= height:
             return image
     else:
         image = Image.fromarray(np.ascontiguousarray(picture))
     scale = min(width / image.width, height / image.height)
-    if scale >= 1:
-        return image.resize((image.width * int(scale), image.height * int(scale)), Image.Resampling.NEAREST)
-    size_ = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size_, Image.Resampling.BOX)
+    if scale < 1 or max(image.size) >= SMOOTH_WIDTH:
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        return image.resize(size, Image.Resampling.LANCZOS)
+    return image.resize((image.width * int(scale), image.height * int(scale)), Image.Resampling.NEAREST)

@@ -116,7 +116,7 @@ def pictures(envs: Any, observation: np.ndarray) -> tuple[Picture, Picture, str]
         view = np.broadcast_to(observation, (*observation.shape[:2], 3)).copy()  # grey ones too
     else:
         view = observation_scene(
-            observation, space, envs.palette, x_first=envs.x_first, names=envs.entry_names
+            observation, space, envs.palette, egocentric=envs.egocentric, names=envs.entry_names
         )
     if isinstance(envs, NativeVectorEnv):
         scene = envs.scene(0)

@@ -139,7 +139,7 @@ class MemoryLen(NativeVectorEnv):
                 signs[0, column] = Sprite("mark", "purple", mark="?")
         ground = [*grid(1, len(shown)), *grid(1, len(shown), Sprite("outside"))]
         if self.length + 1 in shown:
-            ground[0][-1] = Sprite("goal" if s["success"] else "wall")  # all is over
+            ground[0][-1] = Sprite("goal" if s["success"] else "outside")  # all is over
         column = now - shown.start
         seen = np.zeros((2, len(shown)), np.bool_)
         seen[:, column] = True
