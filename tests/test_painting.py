@@ -117,7 +117,7 @@ def test_tile_sizes():
     ):
         with pytest.raises(ValueError, match=f"^{message}$"):
             make("passive-match", tile_size=size)
-    with pytest.raises(ValueError, match="^tmaze has no option 'tile_size'"):
+    with pytest.raises(ValueError, match=r"^tmaze has no option 'tile_size'"):
         make_vector_env("tmaze", 1, tile_size=2)
     assert task_card("passive-match", delay=9, tile_size=4) == task_card("passive-match", delay=9)
 

@@ -268,7 +268,7 @@ def test_render(env_id):
     assert len({frame.tobytes() for frame in frames}) > 1
     assert "rgb_array" in env.metadata["render_modes"]
     assert make(env_id).render() is None
-    with pytest.raises(ValueError, match="^render_mode must be rgb_array, got 'human'$"):
+    with pytest.raises(ValueError, match=r"^render_mode must be rgb_array, got 'human'$"):
         make(env_id, render_mode="human")
 
 
