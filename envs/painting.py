@@ -19,20 +19,18 @@ def _paint(symbols, weights, tiles, out):
     Args:
         symbols: [N, h, w, C] integers.
         weights: [C] int64: the number of a cell is the sum of its codes times these.
-        tiles: [n, t, t, 3] uint8.
-        out: [N, h, t, w, t, 3] uint8, overwritten.
+        tiles: [n, t, 3 t] uint8: rows of pixels, their colours on end.
+        out: [N, h, t, w, 3 t] uint8, overwritten.
     """
-    size = tiles.shape[1]
     for i in range(symbols.shape[0]):
         for row in range(symbols.shape[1]):
             for column in range(symbols.shape[2]):
                 number = 0
                 for channel in range(symbols.shape[3]):
                     number += symbols[i, row, column, channel] * weights[channel]
-                for y in range(size):
-                    for x in range(size):
-                        for colour in range(3):
-                            out[i, row, y, column, x, colour] = tiles[number, y, x, colour]
+                for y in range(tiles.shape[1]):
+                    for x in range(tiles.shape[2]):
+                        out[i, row, y, column, x] = tiles[number, y, x]
 
 
 paint = compiled(_paint)
@@ -78,10 +76,10 @@ class Painter:
         cells = symbols.reshape(*symbols.shape[:3], -1)  # a view
         self._symbols = cells.swapaxes(1, 2) if egocentric else cells
         num_envs, height, width = self._symbols.shape[:3]
-        self._tiles = atlas(palette, size)
+        self._tiles = atlas(palette, size).reshape(len(palette), size, -1)
         self.space = Box(0, 255, (height * size, width * size, 3), np.uint8)
         self.pictures: np.ndarray = np.zeros((num_envs, *self.space.shape), np.uint8)
-        self._cells = self.pictures.reshape(num_envs, height, size, width, size, 3)  # a view
+        self._cells = self.pictures.reshape(num_envs, height, size, width, -1)  # a view
 
     def paint(self) -> None:
         """Write the pictures of the present codes."""

@@ -1,6 +1,7 @@
 """Lists the native tasks with what is known of each, or shows one: its card, and a picture of it.
 
 python -m scripts.envs
+python -m scripts.envs --out tasks.png
 python -m scripts.envs --show passive-match --env-opt delay=30 --steps 40 --out passive-match.png
 """
 
@@ -34,11 +35,11 @@ class Arguments:
     env_opt: tuple[str, ...] = ()
     """Options of that task as name=value, e.g. length=100."""
     steps: int = 0
-    """Random actions before the picture."""
+    """Random actions before a picture."""
     seed: int = 0
     """Decides the episode and the actions."""
     out: Path | None = None
-    """The picture, FILE.png; none if not given."""
+    """The picture, FILE.png: of that task, or of all native ones; none if not given."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -58,8 +59,12 @@ def main(words: Sequence[str]) -> int:
             lines = description(arguments.show, card, envs)
     for line in lines:
         say(line)
-    if arguments.show and arguments.out:
-        picture, caption = picture_of(envs, arguments.steps, arguments.seed)
+    if arguments.out:
+        caption = ""
+        if arguments.show:
+            picture, caption = picture_of(envs, arguments.steps, arguments.seed)
+        else:
+            picture = picture_of_all(arguments.steps, arguments.seed)
         save(picture, arguments.out)
         say(f"picture      {arguments.out}, after {arguments.steps} random actions{caption}")
     return 0
@@ -75,8 +80,10 @@ def check(arguments: Arguments) -> None:
         raise ValueError(f"--steps must lie in 0 … {MAX_STEPS}, got {arguments.steps}")
     if arguments.seed < 0:
         raise ValueError(f"--seed must be at least 0, got {arguments.seed}")
-    if not arguments.show and (arguments.env_opt or arguments.out or arguments.steps):
-        raise ValueError("--env-opt, --steps and --out go with --show NAME")
+    if arguments.env_opt and not arguments.show:
+        raise ValueError("--env-opt goes with --show NAME")
+    if arguments.steps and not arguments.out:
+        raise ValueError("--steps goes with --out FILE.png")
     if arguments.out:
         if arguments.out.suffix.lower() != ".png":
             raise ValueError(f"--out must end in .png, got {arguments.out.name!r}")
@@ -158,15 +165,33 @@ def space_text(space) -> str:
 
 def picture_of(envs: GymVectorEnv | NativeVectorEnv, steps: int, seed: int) -> tuple[np.ndarray, str]:
     """A frame after random actions, and its caption."""
-    generator = np.random.default_rng(seed)
-    envs.reset()
-    for _ in range(steps):
-        envs.step(generator.integers(len(envs.action_names), size=1))
+    walk(envs, steps, seed)
     frames = envs.render()
     assert frames is not None
     caption = f": {envs.scene(0).caption}" if isinstance(envs, NativeVectorEnv) else ""
     envs.close()
     return np.asarray(frames[0]), caption
+
+
+def picture_of_all(steps: int, seed: int) -> np.ndarray:
+    """Every native task after random actions, beside what its agent sees."""
+    from agents.recording.gallery import Exhibit, gallery
+
+    exhibits = []
+    for env_id in ENVS:
+        envs = make_vector_env(env_id, 1, seed=seed)
+        assert isinstance(envs, NativeVectorEnv)
+        walk(envs, steps, seed)
+        exhibits.append(Exhibit(env_id, envs.scene(0), envs.view(0)))
+    return gallery(exhibits)
+
+
+def walk(envs: GymVectorEnv | NativeVectorEnv, steps: int, seed: int) -> None:
+    """Takes random actions from a first reset."""
+    generator = np.random.default_rng(seed)
+    envs.reset()
+    for _ in range(steps):
+        envs.step(generator.integers(len(envs.action_names), size=1))
 
 
 def save(picture: np.ndarray, path: Path) -> None:

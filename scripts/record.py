@@ -35,7 +35,7 @@ class Arguments:
     episodes: int = 3
     """How many episodes."""
     out: Path = Path("film.mp4")
-    """The film: FILE.mp4 or FILE.gif."""
+    """The film: FILE.mp4 or FILE.gif; or FILE.png, its last frame alone."""
     seed: int = 0
     """Decides environments and actions; never those of training."""
     greedy: bool = False

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 from programs import assert_one_line
 
+from agents.recording import gallery
+from agents.recording.frames import fitted
 from envs import ENVS, make_vector_env, task_card
 from envs.scene import draw
 from envs.tasks.tmaze import TMaze
@@ -89,6 +91,30 @@ def test_one_of_gymnasiums(capsys, tmp_path):
     assert "0, 1" in said(capsys, "--show", "CartPole-v1")
 
 
+def test_all_tasks_in_one_picture(capsys, tmp_path):
+    """Every native task's scene is in it, and what its agent sees.
+
+    Mutation: a column left out; scenes of the first moment.
+    """
+    path = tmp_path / "all.png"
+    assert "summary" in said(capsys, "--out", path, "--steps", 2, "--seed", 1)
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    for i, env_id in enumerate(ENVS):
+        env = make_vector_env(env_id, 1, seed=1)
+        env.reset()
+        generator = np.random.default_rng(1)
+        for _ in range(2):
+            env.step(generator.integers(env.single_action_space.n, size=1))
+        row, column = divmod(i, gallery.COLUMNS)
+        top = gallery.MARGIN + row * gallery.HEIGHT
+        left = gallery.MARGIN + column * gallery.WIDTH
+        for picture, (x, y, width, height) in ((env.scene(0), gallery.SCENE), (env.view(0), gallery.VIEW)):
+            drawn = np.asarray(fitted(picture, width - 12, height - 10))
+            y, x = top + y + (height - drawn.shape[0]) // 2, left + x + (width - drawn.shape[1]) // 2
+            np.testing.assert_array_equal(pixels[y : y + len(drawn), x : x + drawn.shape[1]], drawn)
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -99,8 +125,8 @@ def test_one_of_gymnasiums(capsys, tmp_path):
         ("--show tmaze --out a.jpg", "--out must end in .png, got 'a.jpg'"),
         ("--show tmaze --steps -1", "--steps must lie in 0"),
         ("--show tmaze --seed -1", "--seed must be at least 0"),
-        ("--out a.png", "go with --show NAME"),
-        ("--steps 3", "go with --show NAME"),
+        ("--env-opt length=3", "--env-opt goes with --show NAME"),
+        ("--show tmaze --steps 3", "--steps goes with --out FILE.png"),
         ("--sho tmaze", "--show"),
         ("stray", "stray"),
     ],

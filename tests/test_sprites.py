@@ -32,8 +32,9 @@ def test_every_shape_at_every_size(size):
         pixels = tile(sprite, size)
         assert (pixels.shape, pixels.dtype) == ((size, size, 3), np.uint8)
         assert tile(sprite, size) is pixels
-        with pytest.raises(ValueError, match="read-only"):
-            pixels[0, 0] = 0
+        for shared in (pixels, layer(sprite, size)):
+            with pytest.raises(ValueError, match="read-only"):
+                shared[0, 0] = 0
         alpha = layer(sprite, size)[..., 3]
         assert 0 <= alpha.min() <= alpha.max() <= 1
     assert atlas(sprites_of_every_shape(), size).shape == (len(SHAPES), size, size, 3)

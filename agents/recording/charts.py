@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 Band = Sequence[tuple[float, float]]
 
-PAPER, PANEL, INK, FAINT = (255, 255, 255), (246, 245, 241), (33, 36, 46), (120, 124, 136)
+PAPER, PANEL, INK, FAINT = (255, 255, 255), (236, 235, 230), (33, 36, 46), (104, 108, 120)
 BLUE, ORANGE, GREEN, RED = (25, 95, 190), (208, 110, 20), (16, 140, 103), (200, 50, 40)
-LINE = (222, 220, 214)
+LINE = (212, 210, 204)
 FINE = 2
 """How much larger curves are drawn than they are shown."""
 

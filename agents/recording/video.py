@@ -1,6 +1,7 @@
-"""Frames into a file: MP4 by PyAV, GIF by Pillow."""
+"""Frames into a file: MP4 by PyAV, GIF by Pillow; or the last one alone, PNG."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 HINT = "pip install 'longhold[video]'"
-FORMATS = (".mp4", ".gif")
+FORMATS = (".mp4", ".gif", ".png")
 GIF_COLOURS = 256
 
 
@@ -16,10 +17,10 @@ def check_format(path: Path) -> None:
     """Makes sure that a film can be written.
 
     Raises:
-        ValueError: an ending that is neither .mp4 nor .gif, or a package that is missing.
+        ValueError: an ending that stands for no format, or a package that is missing.
     """
     if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"--out must end in .mp4 or .gif, got {path.name!r}")
+        raise ValueError(f"--out must end in .mp4, .gif or .png, got {path.name!r}")
     require_pillow()
     if path.suffix.lower() == ".mp4":
         try:
@@ -63,12 +64,12 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: int) -> None:
     """Writes a film; a file of that name appears, or is replaced, only when it is whole.
 
     Args:
-        path: ends in .mp4 or .gif.
+        path: its ending decides the format.
         frames: [H, W, 3] uint8 each, all of one even size.
         fps: frames per second.
     """
     part = part_of(path)
-    write = write_mp4 if path.suffix.lower() == ".mp4" else write_gif
+    write = {".mp4": write_mp4, ".gif": write_gif, ".png": write_last}[path.suffix.lower()]
     try:
         write(part, iter(frames), fps)
         part.replace(path)
@@ -104,3 +105,11 @@ def write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
     first = next(images)
     # A GIF counts in hundredths of a second.
     first.save(path, save_all=True, append_images=images, duration=round(100 / fps) * 10, loop=0)
+
+
+def write_last(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
+    """Writes the last frame: the curves of a whole episode, and how it ended."""
+    from PIL import Image
+
+    (last,) = deque(frames, maxlen=1)
+    Image.fromarray(last).save(path)
