@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from episodes import NATIVE
 from PIL import Image
 from programs import assert_one_line
 
@@ -35,7 +36,7 @@ def test_the_list(capsys):
             ("chance", f"{card.chance:.3g}"),
             ("memoryless", f"{card.memoryless:.3g}"),
             ("oracle", f"{card.oracle:.3g}"),
-            ("length", str(card.episode_length)),
+            ("length", "varies" if card.episode_length is None else str(card.episode_length)),
         ):
             start = head.index(column)
             assert value in line[max(start - 3, 0) : start + len(column) + 4].split(), (env_id, column)
@@ -61,16 +62,17 @@ def test_one_task(env_id, capsys, tmp_path):
 
     Mutation: the picture of the first step; the default's card in place of the options'.
     """
-    option = "length" if env_id in ("tmaze", "memory-len") else "delay"
+    options = NATIVE[env_id]
     path = tmp_path / "new" / "a.png"
-    words = ["--show", env_id, "--env-opt", f"{option}=5", "--steps", 3, "--seed", 2, "--out", path]
-    text = said(capsys, *words)
-    card = task_card(env_id, **{option: 5})
-    for part in (env_id, card.summary, card.kind, card.ends, f"{card.span} actions", f"{option}="):
+    words = ["--env-opt", *(f"{name}={value}" for name, value in options.items())] if options else []
+    text = said(capsys, "--show", env_id, *words, "--steps", 3, "--seed", 2, "--out", path)
+    card = task_card(env_id, **options)
+    names = [f"{name}=" for name in options]
+    for part in (env_id, card.summary, card.kind, card.ends, f"{card.span} actions", *names):
         assert part in text
     for name in ENVS[env_id].action_names:
         assert name in text
-    env = make_vector_env(env_id, 1, seed=2, **{option: 5})
+    env = make_vector_env(env_id, 1, seed=2, **options)
     env.reset()
     generator = np.random.default_rng(2)
     for _ in range(3):

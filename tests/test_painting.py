@@ -59,6 +59,14 @@ def test_paint_against_a_slow_loop(size, egocentric):
         symbols[:] = symbols[::-1].copy()  # it reads its caller's array anew
 
 
+def slowly(env, symbols):
+    """The picture of an environment's codes, with tiles of 3 pixels."""
+    counts = env.single_observation_space.nvec
+    return painted_slowly(
+        symbols, counts.reshape(*counts.shape[:2], -1)[0, 0], env.palette, 3, env.egocentric
+    )
+
+
 @painted_env
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 def test_painted_observations(env_id, mode):
@@ -68,19 +76,19 @@ def test_painted_observations(env_id, mode):
     """
     task, options = ENVS[env_id], NATIVE[env_id] | {"autoreset_mode": mode}
     codes, pixels = task(N, **options), task(N, tile_size=3, **options)
-    assert pixels.single_observation_space == Box(0, 255, (15, 15, 3), np.uint8)
-    palette = codes.palette
+    height, width = codes.single_observation_space.shape[:2]
+    assert pixels.single_observation_space == Box(0, 255, (3 * height, 3 * width, 3), np.uint8)
     seen = [codes.reset()[0], pixels.reset()[0]]
     for row in random_actions(codes, 70):
         for symbols, picture in zip(*seen, strict=True):
-            np.testing.assert_array_equal(picture, painted_slowly(symbols, [9], palette, 3))
+            np.testing.assert_array_equal(picture, slowly(codes, symbols))
         assert pixels.observation_space.contains(seen[1])
         one, other = codes.step(row), pixels.step(row)
         for mine, theirs in zip(one[1:4], other[1:4], strict=True):
             np.testing.assert_array_equal(mine, theirs)
         if "final_obs" in one[4]:
             for i in np.flatnonzero(one[4]["_final_obs"]):
-                final = painted_slowly(one[4]["final_obs"][i], [9], palette, 3)
+                final = slowly(codes, one[4]["final_obs"][i])
                 np.testing.assert_array_equal(other[4]["final_obs"][i], final)
         seen = [one[0], other[0]]
 
@@ -95,7 +103,7 @@ def test_painted_state(env_id):
     env.reset()
     play(env, random_actions(env, 21), reset=False)
     saved, actions = env.state_dict(), random_actions(env, 40, seed=2)
-    assert saved["observations"].shape == (env.num_envs, 5, 5)
+    assert saved["observations"].shape == make(env_id).observation_space.shape
     pictures, run = env.observations, play(env, actions, reset=False)
     other = make(env_id, tile_size=2, seed=9)
     other.reset()

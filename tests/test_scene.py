@@ -55,9 +55,10 @@ def test_action_names(env_id):
 
     Mutation: a name left out.
     """
-    names = make(env_id, 1).action_names
-    assert names == ENVS[env_id].action_names
-    assert len(set(names)) == make(env_id, 1).single_action_space.n
+    env = make(env_id, 1)
+    num_actions = env.single_action_space.n
+    assert env.action_names == (ENVS[env_id].action_names or tuple(map(str, range(num_actions))))
+    assert len(set(env.action_names)) == num_actions
 
 
 @pytest.mark.parametrize("env_id", EVERY)
