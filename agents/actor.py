@@ -9,7 +9,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from agents.config import Config
-from agents.network import Network
+from agents.network import Network, NetworkOutput
 from agents.trajectory import Episodes, Inputs, Trajectory
 from envs import TaskCard, make_vector_env, task_card
 
@@ -41,7 +41,15 @@ class Actor:
     state before that row, and which environments will only reset at the next step.
     """
 
-    def __init__(self, envs: VectorEnv, network: Network, *, seed: int, reward_scale: float = 1.0):
+    def __init__(
+        self,
+        envs: VectorEnv,
+        network: Network,
+        *,
+        seed: int,
+        reward_scale: float = 1.0,
+        greedy: bool = False,
+    ):
         """Resets the environments.
 
         Args:
@@ -49,8 +57,10 @@ class Actor:
             network: the behaviour policy, on the device where acting is to run.
             seed: of the sampling of actions.
             reward_scale: what every reward is multiplied by in the unroll; episode returns are not.
+            greedy: take the likeliest action in place of drawing one.
         """
         self.envs, self.network, self.reward_scale = envs, network, reward_scale
+        self.greedy = greedy
         self.device = next(network.parameters()).device
         self.version = 0
         self.env_s = 0.0  # seconds spent in environments so far
@@ -113,8 +123,26 @@ class Actor:
         out.num_steps = int(np.count_nonzero(valid))
         return out
 
+    @property
+    def observations(self) -> np.ndarray:
+        """What the agents see now, [B, ...]."""
+        return self._row.observations.numpy()
+
+    @torch.no_grad()
+    def look(self) -> tuple[NetworkOutput, dict[str, Tensor]]:
+        """Tells what the network says of the row it stands on, and changes nothing.
+
+        Returns:
+            The network's output for that one row, and its core's gates there, [1, B, H] by name.
+        """
+        row = Inputs(*(field.unsqueeze(0) for field in self._row)).to(self.device)
+        gates = self.network.core.unroll_gates(self.network.core_inputs(row), self._core_state, row.resets)
+        return self.network(row, self._core_state), gates
+
     def _sample(self, logits: Tensor) -> Tensor:
         """Draws actions [B] from logits [B, A] (the race of exponential clocks: Gumbel's trick)."""
+        if self.greedy:
+            return logits.argmax(-1)
         clocks = torch.empty_like(logits).exponential_(generator=self.generator)
         return (logits - clocks.log()).argmax(-1)
 

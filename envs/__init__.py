@@ -62,8 +62,9 @@ def make_vector_env(
         first_index: index of environment 0 in the whole run: environment i depends on
             (seed, first_index + i) alone.
         backend: "auto" or "gymnasium", see Backend.
-        **options: the task's own, and ``copy`` (True: fresh arrays; False: buffers that the next call
-            overwrites).
+        **options: the task's own; ``copy`` (True: fresh arrays; False: buffers that the next call
+            overwrites); ``render_mode`` ("rgb_array": ``render`` gives frames); and ``tile_size`` (pixels
+            of a tile: RGB observations) where a native task observes a grid of codes.
 
     Returns:
         A NativeVectorEnv (``has_state`` is True) or a GymVectorEnv (False).
@@ -77,7 +78,7 @@ def make_vector_env(
         return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
     # Typed as Any: each task takes its own options, checked here by name and there by value.
     task: Any = ENVS[env_id]
-    check_options(env_id, options, task.option_names() | {"copy"})
+    check_options(env_id, options, {*task.option_defaults(), "copy", "render_mode"})
     return task(num_envs, seed=seed, first_index=first_index, **options)
 
 
@@ -93,10 +94,10 @@ def task_card(env_id: str, *, backend: Backend = "auto", **options: Any) -> Task
     if env_id not in ENVS:
         return None
     task = ENVS[env_id]
-    if backend == "gymnasium" and not options.keys() <= task.option_names():
+    if backend == "gymnasium" and not options.keys() <= task.option_defaults().keys():
         return None
-    check_options(env_id, options, task.option_names())
-    return task.card(**options)
+    check_options(env_id, options, task.option_defaults())
+    return task.card(**{name: value for name, value in options.items() if name != "tile_size"})
 
 
 def _check_id(env_id: str, backend: Backend) -> None:

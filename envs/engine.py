@@ -17,8 +17,9 @@ from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
 from envs.checks import check_range, checked_autoreset_mode, checked_reset_mask, whole_number, whole_numbers
-from envs.pcg64 import environment_seeds, seeded_streams
+from envs.pcg64 import chosen_seeds, seeded_streams
 from envs.step_kernel import EPISODE_FIELDS, episode_infos, record_dtype, rules_record
+from envs.visible import RENDERING, Visible, checked_render_mode
 
 
 class EngineOptions(TypedDict, total=False):
@@ -28,9 +29,11 @@ class EngineOptions(TypedDict, total=False):
     first_index: int
     copy: bool
     autoreset_mode: AutoresetMode
+    render_mode: str | None
+    tile_size: int
 
 
-class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """N environments of one task, stepped by one compiled call, with the contract of Gymnasium's VectorEnv.
 
     Autoreset is NEXT_STEP unless told otherwise: the step after an episode's end ignores its action,
@@ -66,6 +69,8 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         first_index: int = 0,
         copy: bool = True,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        tile_size: int = 0,
     ) -> None:
         """Lay out the state and seed the streams; ``reset`` begins the first episodes.
 
@@ -81,26 +86,30 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             copy: whether results are fresh arrays.
             autoreset_mode: when the next episode begins: NEXT_STEP, SAME_STEP, or DISABLED (when
                 ``reset`` is told to, by a mask).
+            render_mode: "rgb_array": ``render`` gives frames.
+            tile_size: where the observation is a grid of codes, t > 0 shows each as a tile of t × t
+                pixels: the observation is then RGB, [h t, w t, 3] uint8. 0: the codes themselves.
 
         Raises:
-            ValueError: ``num_envs`` below 1, ``seed`` or ``first_index`` negative.
+            ValueError: ``num_envs`` below 1, ``seed`` or ``first_index`` negative, an unknown
+                ``render_mode``, or a ``tile_size`` out of range or for a task without a grid of codes.
         """
         self.num_envs = whole_number("num_envs", num_envs, 1)
         self.first_index = whole_number("first_index", first_index, 0)
         self.copy = copy
-        self.metadata = {"autoreset_mode": checked_autoreset_mode(autoreset_mode), "render_modes": []}
-        self.single_observation_space = observation_space
-        self.observation_space = batch_space(observation_space, num_envs)
+        self.metadata = {"autoreset_mode": checked_autoreset_mode(autoreset_mode), **RENDERING}
+        self.render_mode = checked_render_mode(render_mode)
+        self._lay_out(observation_space, tile_size)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.single_action_space = Discrete(num_actions)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.state = np.zeros(num_envs, record_dtype([*fields, *EPISODE_FIELDS], align=True))
         self._kernel = kernel
         self._rules = rules_record(rules)
         self._num_actions = num_actions
+        self.action_names = self.action_names or tuple(map(str, range(num_actions)))
         self._no_actions = np.zeros(num_envs, np.int64)
-        shape = (num_envs, *observation_space.shape)
-        self._observations: np.ndarray = np.zeros(shape, observation_space.dtype)
-        self._rows = self._observations.reshape(num_envs, -1)
+        self._rows = self._symbols.reshape(num_envs, -1)
         self._rewards = np.zeros(num_envs, np.float32)
         self._terminated = np.zeros(num_envs, np.bool_)
         self._truncated = np.zeros(num_envs, np.bool_)
@@ -115,9 +124,10 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     where nobody wrote one."""
 
     @classmethod
-    def option_names(cls) -> set[str]:
-        """Return the names of the task's own options."""
-        return set(inspect.signature(cls.card).parameters)
+    def option_defaults(cls) -> dict[str, Any]:
+        """Return the task's own options by name, with what each is unless the user says otherwise."""
+        own = {p.name: p.default for p in inspect.signature(cls.card).parameters.values()}
+        return own | ({"tile_size": 0} if cls.palette else {})
 
     def oracle(self) -> np.ndarray:
         """Return the scripted best actions, [N] int64; they may use all of the state, its hidden part too."""
@@ -239,25 +249,21 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 raise ValueError(f"state {name!r} must be {need}, got {got}")
         for name, array in own.items():
             array[...] = state_dict[name]
+        self._refresh()
         self._begun = True
         self._waiting = self._disabled and bool(self.state["ended"].any())
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return views of the state by name: plain arrays, which a checkpoint can hold without pickle."""
         fields = {name: self.state[name] for name in self.state.dtype.names or ()}
-        return {**fields, "observations": self._observations}
+        return {**fields, "observations": self._symbols}
 
     def _run(self, actions: np.ndarray) -> int:
-        return self._kernel(
-            self.state,
-            actions,
-            self._num_actions,
-            self._rows,
-            self._rewards,
-            self._terminated,
-            self._truncated,
-            self._rules,
-        )
+        """Step every environment; return how many episodes ended."""
+        results = (self._rewards, self._terminated, self._truncated)
+        num_ended = self._kernel(self.state, actions, self._num_actions, self._rows, *results, self._rules)
+        self._refresh()
+        return num_ended
 
     def _begin(self, chosen: np.ndarray) -> None:
         """Begin an episode where ``chosen`` [N] bool says, and nothing else; results stay as they are."""
@@ -268,6 +274,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         ends = np.zeros((2, count), np.bool_)
         self._kernel(state, actions, 1, rows, rewards, ends[0], ends[1], self._rules)
         self.state[chosen], self._rows[chosen] = state, rows
+        self._refresh()
 
     def _need_reset(self) -> None:
         """Raise ResetNeeded: there is nothing to go on from."""
@@ -278,15 +285,7 @@ class NativeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def _seed(self, seed: int | Sequence[int | None], mask: np.ndarray | None = None) -> None:
         """Seed the streams of the environments in ``mask`` [N] bool, or all."""
-        seeds: Sequence[int | None]
-        if isinstance(seed, Sequence | np.ndarray):
-            seeds = seed
-            if len(seeds) != self.num_envs:
-                raise ValueError(f"a sequence of seeds must have length {self.num_envs}, got {len(seeds)}")
-        else:
-            seeds = environment_seeds(whole_number("seed", seed, 0), self.first_index, self.num_envs)
-        chosen = [i for i, s in enumerate(seeds) if s is not None and (mask is None or mask[i])]
-        numbers = [whole_number("seed", seeds[i], 0) for i in chosen]
+        chosen, numbers = chosen_seeds(seed, self.first_index, self.num_envs, mask)
         self.state["rng"][chosen] = seeded_streams(numbers)
 
     def _end_episodes(self) -> dict[str, Any]:

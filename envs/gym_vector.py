@@ -9,8 +9,9 @@ from gymnasium.vector.utils import batch_space
 
 from envs.checks import checked_actions, checked_mask, whole_number
 from envs.gym_steppers import Together, num_workers, steps_slowly
-from envs.gym_views import is_minigrid, make_viewed
+from envs.gym_views import action_names, is_minigrid, make_viewed
 from envs.gym_workers import Workers
+from envs.minigrid_sprites import PALETTE
 from envs.pcg64 import environment_seeds
 
 
@@ -35,6 +36,8 @@ class GymVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     Attributes:
         has_state: False: an environment outside our control cannot be saved.
         processes: whether worker processes step.
+        action_names: as MiniGrid calls its actions; elsewhere their numbers.
+        palette, egocentric, entry_names: as in NativeVectorEnv, for MiniGrid's symbolic view.
     """
 
     has_state = False
@@ -104,6 +107,10 @@ class GymVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.render_mode = sample.render_mode
         self._num_actions = int(sample.action_space.n)
         self._is_minigrid = is_minigrid(sample)
+        self.action_names = action_names(sample, self._num_actions)
+        self.egocentric = self._is_minigrid
+        self.palette = PALETTE if self._is_minigrid else ()
+        self.entry_names: tuple[str, ...] = ()
         self._threshold = sample.spec.reward_threshold if sample.spec else None
 
     @property

@@ -3,6 +3,7 @@
 What differs between environments (spaces, missions, action offsets, reports of success) ends here.
 """
 
+import enum
 import inspect
 import itertools
 import math
@@ -78,6 +79,14 @@ def make_viewed(env_id: str, options: dict[str, Any]) -> Viewed:
 def is_minigrid(env: gymnasium.Env[Any, Any]) -> bool:
     """Tell whether an environment is MiniGrid's, without importing MiniGrid for those that are not."""
     return any(c.__module__ == "minigrid.minigrid_env" for c in type(env.unwrapped).__mro__)
+
+
+def action_names(env: gymnasium.Env[Any, Any], num_actions: int) -> tuple[str, ...]:
+    """Return what an environment calls its actions, in the way of MiniGrid, or their numbers."""
+    actions = getattr(env.unwrapped, "actions", None)
+    if isinstance(actions, type) and issubclass(actions, enum.IntEnum) and len(actions) >= num_actions:
+        return tuple(actions(i).name for i in range(num_actions))
+    return tuple(map(str, range(num_actions)))
 
 
 def viewed(env: gymnasium.Env[Any, Any]) -> View:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from envs.checks import whole_number
 from envs.compiled import part
 
 RNG_FIELD = ("rng", np.uint64, (5,))
@@ -48,6 +49,34 @@ def environment_seeds(seed: int, first_index: int, num_envs: int) -> list[int]:
         raise ValueError(f"seed must not be negative, got {seed}")
     start = int(np.random.SeedSequence(seed).generate_state(1)[0])
     return [(start + first_index + i) % 2**31 for i in range(num_envs)]
+
+
+def chosen_seeds(
+    seed: int | Sequence[int | None], first_index: int, num_envs: int, mask: np.ndarray | None
+) -> tuple[list[int], list[int]]:
+    """Read what ``reset`` takes as its seed.
+
+    Args:
+        seed: one for all, or one an environment with None where the stream runs on.
+        first_index: index of environment 0 in the whole run, for one seed.
+        num_envs: N.
+        mask: [N] bool: which environments may be seeded; None for all.
+
+    Returns:
+        Which environments are seeded, and their seeds.
+
+    Raises:
+        ValueError: a negative seed, or a sequence of another length than N.
+    """
+    seeds: Sequence[int | None]
+    if isinstance(seed, Sequence | np.ndarray):
+        seeds = seed
+        if len(seeds) != num_envs:
+            raise ValueError(f"a sequence of seeds must have length {num_envs}, got {len(seeds)}")
+    else:
+        seeds = environment_seeds(whole_number("seed", seed, 0), first_index, num_envs)
+    chosen = [i for i, s in enumerate(seeds) if s is not None and (mask is None or mask[i])]
+    return chosen, [whole_number("seed", seeds[i], 0) for i in chosen]
 
 
 def seeded_streams(seeds: Sequence[int]) -> np.ndarray:

@@ -10,11 +10,12 @@ from gymnasium.vector import AutoresetMode
 
 from envs.checks import check_options, whole_number
 from envs.engine import NativeVectorEnv
+from envs.visible import RENDERING
 
 NAMESPACE = "longhold/"
 """What the ids begin with."""
 
-ENGINE_OPTIONS = {"seed", "first_index", "copy", "autoreset_mode"}
+ENGINE_OPTIONS = {"seed", "first_index", "copy", "autoreset_mode", "render_mode"}
 """What ``gymnasium.make_vec`` takes beside a task's own options; see NativeVectorEnv."""
 
 
@@ -51,7 +52,7 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.integer]):
         batch: the vector environment, with the oracle, the cue and the state.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 - as Gymnasium has it
+    metadata = RENDERING
 
     def __init__(self, task: str, **options: Any) -> None:
         """Build the environment.
@@ -64,10 +65,11 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.integer]):
             ValueError: an unknown option, or a value out of range.
         """
         kind = native_task(task)
-        check_options(task, options, kind.option_names())
+        check_options(task, options, {*kind.option_defaults(), "render_mode"})
         self.batch = kind(1, copy=False, autoreset_mode=AutoresetMode.DISABLED, **options)
         self.observation_space = self.batch.single_observation_space
         self.action_space = self.batch.single_action_space
+        self.render_mode = self.batch.render_mode
         self._is_seeded = False
 
     def reset(
@@ -96,6 +98,11 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.integer]):
         info = {"success": float(infos["episode"]["success"][0])} if infos else {}
         return observations[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
 
+    def render(self) -> Any:
+        """Return a frame, [H, W, 3] uint8, or None without a render mode."""
+        frames = self.batch.render()
+        return None if frames is None else frames[0]
+
 
 def make_batch(task: str, num_envs: int, **options: Any) -> NativeVectorEnv:
     """Build the vector environment that ``gymnasium.make_vec`` gives: the native one itself.
@@ -110,7 +117,7 @@ def make_batch(task: str, num_envs: int, **options: Any) -> NativeVectorEnv:
         ValueError: an unknown option, or a value out of range.
     """
     kind = native_task(task)
-    check_options(task, options, kind.option_names() | ENGINE_OPTIONS)
+    check_options(task, options, {*kind.option_defaults(), *ENGINE_OPTIONS})
     if "seed" not in options:
         options["seed"] = int(np.random.SeedSequence().generate_state(1)[0])
     return kind(num_envs, **options)

@@ -50,7 +50,10 @@ FORBIDDEN_ARROWS = {
     "agents/probing/recall.py": {"agents.probing.fitting", "cores", *LEARNING},
     "agents/probing/sequences.py": {"agents.probing.fitting", "cores", "envs", *LEARNING},
     "agents/probing/digits.py": {"agents.probing.fitting", "cores", "envs", *LEARNING},
-    "agents/training.py": {"agents.probing"},
+    "agents/training.py": {"agents.probing", "agents.recording"},
+    "agents/recording/playback.py": {"agents.learner", "agents.runners", "agents.training", "cores", "PIL"},
+    "agents/recording/video.py": {"agents", "cores", "envs"},
+    "agents/recording/charts.py": {"agents", "cores", "envs"},
 }
 """By module: the arrows that would run backwards. A package stands for all that is in it."""
 

@@ -13,8 +13,13 @@ from gymnasium.spaces import MultiDiscrete
 from envs.card import TaskCard
 from envs.checks import finite_number, whole_number
 from envs.engine import EngineOptions, NativeVectorEnv
+from envs.scene import Scene
+from envs.sprites import Sprite
 from envs.tasks import match_rules as rules
 from envs.tasks.match_rules import CHOICE_STEPS, EXPLORE_STEPS, PAD
+
+COLOUR_NAMES = ("blue", "yellow", "purple")
+PHASE_NAMES = ("explore", "apples", "choice")
 
 
 class _Match(NativeVectorEnv):
@@ -40,6 +45,16 @@ class _Match(NativeVectorEnv):
     kind: ClassVar[Literal["memory", "credit"]]
     chance: ClassVar[float]
     memoryless: ClassVar[float]
+    action_names = ("north", "south", "west", "east")
+    palette = (
+        Sprite("empty"),
+        Sprite("wall"),
+        Sprite("walker"),
+        Sprite("apple"),
+        Sprite("key", "yellow"),
+        Sprite("door-closed", "yellow"),
+        *(Sprite("pad", colour) for colour in COLOUR_NAMES),
+    )
 
     def __init__(
         self,
@@ -127,6 +142,24 @@ class _Match(NativeVectorEnv):
         vertical = np.where(goal_row > row, rules.SOUTH, rules.NORTH)
         horizontal = np.where(goal_column > column, rules.EAST, rules.WEST)
         return np.where(goal_column == column, vertical, horizontal)
+
+    def scene(self, i: int) -> Scene:
+        """Show the whole board of the present phase; a colour is a pad in the choice, a wall before."""
+        s = self.state[i]
+        phase, row, column = int(s["phase"]), int(s["row"]), int(s["column"])
+        look = dict(enumerate(self.palette))
+        if phase == rules.EXPLORE:
+            look |= {rules.COLOUR + k: Sprite("wall", colour) for k, colour in enumerate(COLOUR_NAMES)}
+        look[rules.DOOR] = Sprite("door-open" if s["has_key"] else "door-locked", "yellow")
+        board = s["board"][PAD:-PAD, PAD:-PAD]
+        ground = [[look[int(code)] for code in cells] for cells in board]
+        rows, columns = np.indices(board.shape)
+        seen = np.maximum(abs(rows - row), abs(columns - column)) <= PAD
+        steps = (EXPLORE_STEPS, self.delay, CHOICE_STEPS)[phase]
+        held = "has the key" if s["has_key"] else "has no key"
+        sought = f"target {COLOUR_NAMES[s['target']]}" if self.num_cues else held
+        caption = f"{PHASE_NAMES[phase]}, action {int(s['frame'])} of {steps}; {sought}"
+        return Scene(ground, ({(row, column): Sprite("walker")},), seen, caption)
 
 
 class PassiveMatch(_Match):

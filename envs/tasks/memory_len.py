@@ -13,10 +13,15 @@ from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
+from envs.scene import Scene, grid, window
+from envs.sprites import Sprite
 from envs.step_kernel import step_kernel
 
 TIME_LEFT, QUESTION, CONTEXT = range(3)
 """The observation's entries."""
+
+SHOWN_STEPS = 17
+"""Steps of a long chain in one scene."""
 
 FIELDS = [("context", np.int8)]  # 0 or 1: the action that the question asks for
 
@@ -66,6 +71,8 @@ class MemoryLen(NativeVectorEnv):
     """
 
     num_cues = 2
+    action_names = ("answer 0", "answer 1")
+    entry_names = ("time left", "question", "context")
 
     def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N chains.
@@ -118,3 +125,23 @@ class MemoryLen(NativeVectorEnv):
     def oracle(self) -> np.ndarray:
         """Always answer the context."""
         return self.state["context"].astype(np.int64)
+
+    def scene(self, i: int) -> Scene:
+        """Show the chain in time, or a window of it: the bit, the empty steps, the question."""
+        s = self.state[i]
+        now, context = int(s["episode_length"]), int(s["context"])
+        shown = window(now, self.length + 2, SHOWN_STEPS)
+        signs: dict[tuple[int, int], Sprite] = {}
+        for column, step in enumerate(shown):
+            if step == 0:
+                signs[0, column] = Sprite("mark", "blue", mark=str(context))
+            elif step == self.length:
+                signs[0, column] = Sprite("mark", "purple", mark="?")
+        ground = [*grid(1, len(shown)), *grid(1, len(shown), Sprite("outside"))]
+        if self.length + 1 in shown:
+            ground[0][-1] = Sprite("goal" if s["success"] else "outside")  # all is over
+        column = now - shown.start
+        seen = np.zeros((2, len(shown)), np.bool_)
+        seen[:, column] = True
+        caption = f"context {context}; step {now}, the question at {self.length}"
+        return Scene(ground, (signs, {(1, column): Sprite("walker")}), seen, caption)

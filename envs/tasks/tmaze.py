@@ -9,16 +9,22 @@ from typing import Unpack
 import numpy as np
 from gymnasium.spaces import Box
 
+from envs import sprites
 from envs.card import TaskCard
 from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
+from envs.scene import Scene, grid, window
+from envs.sprites import Sprite
 from envs.step_kernel import step_kernel
 
 NORTH, SOUTH, WEST, EAST = range(4)
 START, CORRIDOR, JUNCTION, CUE_NORTH, CUE_SOUTH = range(5)
 """The observation's entries: three for the kind of place, two for the cue."""
+
+SHOWN_CELLS = 17
+"""Cells of a long corridor in one scene."""
 
 FIELDS = [
     ("x", np.int32),  # cells east of the start
@@ -84,6 +90,8 @@ class TMaze(NativeVectorEnv):
     """
 
     num_cues = 2
+    action_names = ("north", "south", "west", "east")
+    entry_names = ("start", "corridor", "junction", "cue north", "cue south")
 
     def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N mazes.
@@ -136,3 +144,31 @@ class TMaze(NativeVectorEnv):
     def oracle(self) -> np.ndarray:
         """Walk east to the junction, then into the cue's arm."""
         return np.where(self.state["x"] < self.length, EAST, self.state["cue"]).astype(np.int64)
+
+    def scene(self, i: int) -> Scene:
+        """Show the maze, or a window of it: the cue's arrow over the start, the flag in the arm that pays."""
+        s = self.state[i]
+        x, cue, steps = int(s["x"]), int(s["cue"]), int(s["episode_length"])
+        shown = window(x + 1, self.length + 3, SHOWN_CELLS)  # a wall stands at either end
+        columns = {place - 1: column for column, place in enumerate(shown)}  # by cells east of the start
+        ground = grid(5, len(shown), Sprite("wall"))
+        seen = np.zeros((5, len(shown)), np.bool_)
+        for cell, column in columns.items():
+            if 0 <= cell <= self.length:
+                ground[2][column] = Sprite("empty")
+        if self.length in columns:
+            for row, arm in ((1, NORTH), (3, SOUTH)):
+                ground[row][columns[self.length]] = Sprite("goal" if arm == cue else "empty")
+        things = {}
+        if 0 in columns:
+            turn = sprites.NORTH if cue == NORTH else sprites.SOUTH
+            things[1, columns[0]] = Sprite("arrow", "yellow", turn)
+            seen[1, columns[0]] = steps == 0
+        row = 2
+        if s["success"]:  # only the last action enters an arm, and the right one alone is on record
+            row = 1 if cue == NORTH else 3
+        things[row, columns[x]] = Sprite("walker")
+        seen[row, columns[x]] = True
+        arm_name = self.action_names[cue]
+        caption = f"cue: {arm_name}; cell {x} of {self.length}, action {steps} of {self.length + 1}"
+        return Scene(ground, (things,), seen, caption)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -11,7 +11,10 @@ from gymnasium.spaces import MultiDiscrete
 from envs.card import TaskCard
 from envs.checks import whole_number
 from envs.engine import EngineOptions, NativeVectorEnv
-from envs.grid import COLOURS, OBJECTS, grid_fields, grid_rules
+from envs.grid import ACTION_NAMES, COLOURS, ENCODING, OBJECTS, grid_fields, grid_rules
+from envs.minigrid_sprites import PALETTE
+from envs.scene import Scene, symbols_scene
+from envs.sprites import Sprite
 from envs.view import VIEW_SIZES
 
 NAMES = tuple(sorted(COLOURS))
@@ -64,6 +67,8 @@ class MiniGridTask(NativeVectorEnv):
     kernel: ClassVar[Callable[..., int]]
     world: ClassVar[Callable[..., World]]
     """A class method: the task's options, each a keyword, to its world; ValueError if one is out of range."""
+    palette = PALETTE
+    egocentric = True
     name: ClassVar[str] = ""
     preset: ClassVar[dict[str, Any]] = {}
 
@@ -94,6 +99,7 @@ class MiniGridTask(NativeVectorEnv):
         self._mission, self._choices = world.mission, world.choices
         counts = [len(words) for words in world.choices if len(words) > 1]
         grid = (world.width, world.height, agent_view_size)
+        self.action_names = ACTION_NAMES[: world.num_actions]
         super().__init__(
             num_envs,
             observation_space=_space(agent_view_size, counts),
@@ -105,9 +111,10 @@ class MiniGridTask(NativeVectorEnv):
         )
 
     @classmethod
-    def option_names(cls) -> set[str]:
-        """Return the names of the task's options."""
-        return {*inspect.signature(cls.world).parameters, "max_steps", "agent_view_size"}
+    def option_defaults(cls) -> dict[str, Any]:
+        """Return the task's own options by name, with what each is unless the user says otherwise."""
+        own = {p.name: p.default for p in inspect.signature(cls.world).parameters.values()}
+        return own | cls.preset | {"max_steps": None, "agent_view_size": 7, "tile_size": 0}
 
     @classmethod
     def card(cls, *, max_steps: int | None = None, agent_view_size: int = 7, **own: Any) -> TaskCard | None:
@@ -126,6 +133,38 @@ class MiniGridTask(NativeVectorEnv):
             self._mission.format(*(words[k] for words, k in zip(self._choices, row, strict=True)))
             for row in places
         ]
+
+    def view(self, i: int) -> Scene:
+        """Return what the agent of environment i sees; the mission is the caption."""
+        shape = (self.agent_view_size, self.agent_view_size, 3)
+        symbols = self._symbols[i].reshape(-1)[: np.prod(shape)].reshape(shape)
+        seen = symbols_scene(symbols, _space(self.agent_view_size, []).nvec, self.palette, egocentric=True)
+        return replace(seen, caption=self.missions()[i])
+
+    def scene(self, i: int) -> Scene:
+        """Return the whole grid of environment i, bright where its agent sees it."""
+        s, rules = self.state[i], self._rules[0]
+        width, height, margin = rules["width"], rules["height"], rules["margin"]
+        rows = margin + np.arange(height)[:, None]
+        codes = ENCODING[s["grid"][rows * rules["stride"] + margin + np.arange(width)]]
+        index = ((codes & 255) * len(COLOURS) + (codes >> 8 & 255)) * 3 + (codes >> 16)
+        agent = {(int(s["y"]), int(s["x"])): Sprite("agent", turn=int(s["direction"]))}
+        ground = [[self.palette[k] for k in row] for row in index]
+        return Scene(ground, (agent,), self._seen(i), self.missions()[i])
+
+    def _seen(self, i: int) -> np.ndarray:
+        """Return which cells of the grid are in the view, [height, width] bool."""
+        s, rules, size = self.state[i], self._rules[0], self.agent_view_size
+        symbols = self._symbols[i].reshape(-1)[: 3 * size**2].reshape(size, size, 3)
+        right, ahead = np.nonzero(symbols[..., 0])
+        right, ahead = right - size // 2, size - 1 - ahead
+        d = int(s["direction"])
+        dx, dy = (1, 0, -1, 0)[d], (0, 1, 0, -1)[d]
+        x, y = s["x"] + dx * ahead - dy * right, s["y"] + dy * ahead + dx * right
+        inside = (x >= 0) & (x < rules["width"]) & (y >= 0) & (y < rules["height"])
+        seen = np.zeros((rules["height"], rules["width"]), np.bool_)
+        seen[y[inside], x[inside]] = True
+        return seen
 
 
 def _space(view: int, counts: Sequence[int]) -> MultiDiscrete:
