@@ -1,20 +1,22 @@
 """Measures speed: native environments alone, recurrent cores alone, and whole training.
 
-python -m scripts.benchmark envs --num-envs 1024
+python -m scripts.benchmark envs --envs tmaze MiniGrid-MemoryS13-v0
 python -m scripts.benchmark cores --hidden-sizes 128 --learning 80x16 --acting 64
 python -m scripts.benchmark train --envs tmaze passive-match --cores lstm ur-lstm
 
 Rates on shared machines move by a quarter from run to run: compare within one table.
 """
 
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
 import tyro
 
@@ -24,15 +26,25 @@ from agents.metrics import say, short
 from agents.training import Training
 from cores import CORES, make_core
 from cores.yardsticks import PLAIN, acting, learning, products_name, take_turns
-from envs import ENVS, make_vector_env
+from envs import ENVS, yardsticks
+from envs.checks import nearest
+from envs.tasks import minigrid
+
+OWN_TASKS = tuple(name for name in ENVS if name not in minigrid.TASKS)
+MINIGRID = ("MiniGrid-DoorKey-8x8-v0", "MiniGrid-KeyCorridorS3R3-v0", "MiniGrid-MemoryS13-v0")
 
 
 @dataclass(frozen=True)
 class Envs:
-    """Steps native environments with random actions on one core; resets are included."""
+    """Steps native environments with random actions on one core, and those they replace beside them."""
 
+    envs: tuple[str, ...] = (*OWN_TASKS, *MINIGRID)
+    """Native tasks."""
     num_envs: int = 1024
     """Environments in the batch."""
+    first_step: bool = True
+    """Also the time from the import to the first step, with an empty cache of kernels and with a full one,
+    for the last of the tasks."""
     seconds: float = 1.0
     """Time for each repetition."""
     repeats: int = 5
@@ -96,6 +108,9 @@ def main(words: Sequence[str]) -> int:
             raise ValueError("--seconds must be more than 0")
         if not isinstance(asked, Cores) and (asked.num_envs < 1 or asked.repeats < 1):
             raise ValueError("--num-envs and --repeats must be at least 1")
+        for name in asked.envs if isinstance(asked, Envs) else ():
+            if name not in ENVS:
+                raise ValueError(f"no native task {name!r}{nearest(name, ENVS)}")
         sizes = core_sizes(asked) if isinstance(asked, Cores) else []
         runs = trainings(asked) if isinstance(asked, Train) else []
     if isinstance(asked, Envs):
@@ -108,24 +123,39 @@ def main(words: Sequence[str]) -> int:
 
 
 def measure_envs(asked: Envs) -> None:
-    """Prints the median rate of each native task."""
-    print(f"random actions, batch of {asked.num_envs}, one core, median of {asked.repeats}")
-    for name in ENVS:
-        envs = make_vector_env(name, asked.num_envs, copy=False)
-        num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
-        actions = np.random.default_rng(0).integers(num_actions, size=(64, asked.num_envs))
-        envs.reset()
-        envs.step(actions[0])
-        rates = []
-        for _ in range(asked.repeats):
-            start, steps = time.perf_counter(), 0
-            while time.perf_counter() - start < asked.seconds:
-                for row in actions:
-                    envs.step(row)
-                steps += actions.size
-            rates.append(steps / (time.perf_counter() - start))
-        spread = f"{short(min(rates))} … {short(max(rates))}"
-        print(f"{name:<16}{short(statistics.median(rates)):>8} steps/s   ({spread})", flush=True)
+    """Prints the median rate of each native task, and how many times the others' rates that is."""
+    print(f"random actions, resets included, batch of {asked.num_envs}, one core, median of {asked.repeats}")
+    for name in asked.envs:
+        found = yardsticks.rates(yardsticks.contestants(name, asked.num_envs), asked.seconds, asked.repeats)
+        own = statistics.median(found["native"])
+        spread = f"{short(min(found['native']))} … {short(max(found['native']))}"
+        call = f"{1e6 * yardsticks.seconds_a_call(name):.1f} µs a step of one"
+        size = f"{yardsticks.bytes_each(name):,} bytes each"
+        print(f"{name:<34}{short(own):>8} steps/s   ({spread})   {call}   {size}", flush=True)
+        for other, each in found.items():
+            if other != "native":
+                rate = statistics.median(each)
+                times = f"native is {own / rate:,.0f} times as fast"
+                print(f"{'':<8}{other:<26}{short(rate):>8} steps/s   {times}")
+    if asked.first_step:
+        with tempfile.TemporaryDirectory() as cache:
+            times = [first_step(asked.envs[-1], cache) for _ in range(4)]
+        warm = statistics.median(times[1:])
+        print(
+            f"first step of {asked.envs[-1]}, after the import: {times[0]:.2f} s, then {warm:.2f} s from the cache"
+        )
+
+
+def first_step(env_id: str, cache: str) -> float:
+    """Seconds from the import to the first step in a fresh process with its kernels in that folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", yardsticks.FIRST_STEP, env_id],
+        env={**os.environ, "XDG_CACHE_HOME": cache},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
 
 
 def core_sizes(asked: Cores) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import pytest
 from programs import assert_one_line, tree
 
 from agents.training import Training
-from envs import ENVS
 from scripts import benchmark, evaluate, report, train
 
 ROOT = Path(__file__).parent.parent
@@ -335,13 +335,18 @@ def test_report(finished, tmp_path, capsys):
     assert_one_line(report.main, [tmp_path / "out"], 2, tmp_path, capsys, "no finished run")
 
 
-def test_benchmark(capsys):
-    """A line for each native task, and one for each core that is trained.
+def test_benchmark(capsys, tmp_path):
+    """A line for each native task and whom it is held against, and one for each core that is trained.
 
     Mutation: a run left out.
     """
-    assert benchmark.main(["envs", "--num-envs", "8", "--seconds", "0.01", "--repeats", "1"]) == 0
-    assert capsys.readouterr().out.count("steps/s") == len(ENVS)
+    words = ["envs", "--num-envs", "8", "--seconds", "0.01", "--repeats", "1", "--envs", "tmaze"]
+    assert benchmark.main([*words, "MiniGrid-MemoryS7-v0"]) == 0
+    told = capsys.readouterr().out
+    assert len(re.findall("^(tmaze|MiniGrid-MemoryS7-v0) .* steps/s .* bytes each$", told, re.M)) == 2
+    assert len(re.findall("^ +(one original|SyncVectorEnv).* times as fast$", told, re.M)) == 2
+    assert re.search("^first step of MiniGrid-MemoryS7-v0, after the import: .* from the cache$", told, re.M)
+    assert_one_line(benchmark.main, ["envs", "--envs", "tmase"], 2, tmp_path, capsys, "did you mean tmaze?")
     words = ["train", "--envs", "tmaze", "--cores", "lstm", "memoryless", "--hidden-size", "8"]
     assert benchmark.main([*words, "--seconds", "0.01", "--repeats", "1"]) == 0
     assert capsys.readouterr().out.count("learning ") == 2

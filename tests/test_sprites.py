@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from envs.glyphs import GLYPHS, SUITS
-from envs.minigrid_sprites import COLOUR_NAMES, OBJECT_NAMES, PALETTE, STATE_NAMES, minigrid_sprite
+from envs.grid import OBJECTS
+from envs.minigrid_sprites import PALETTE, STATE_NAMES, minigrid_sprite
 from envs.sprites import COLOURS, SHAPES, Sprite, atlas, layer, tile
 from envs.tasks.match import PassiveMatch
 
@@ -107,8 +108,8 @@ def test_minigrid_numbers():
     from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX, STATE_TO_IDX
 
     for names, numbers in (
-        (OBJECT_NAMES, OBJECT_TO_IDX),
-        (COLOUR_NAMES, COLOR_TO_IDX),
+        (OBJECTS, OBJECT_TO_IDX),
+        (COLOURS, COLOR_TO_IDX),
         (STATE_NAMES, STATE_TO_IDX),
     ):
         assert dict(zip(names, range(len(names)), strict=True)) == numbers
