@@ -1,5 +1,6 @@
 """Environments: batches of partially observed tasks, native or any of Gymnasium's, behind one contract."""
 
+import importlib
 from typing import Any, Literal, get_args
 
 from gymnasium import registry
@@ -20,7 +21,15 @@ from envs.tasks.repeat import RepeatFirst, RepeatPrevious
 from envs.tasks.tmaze import TMaze
 from envs.tasks.tmaze_active import TMazeActive
 
-__all__ = ["ENVS", "GymVectorEnv", "NativeVectorEnv", "TaskCard", "make_vector_env", "task_card"]
+__all__ = [
+    "ENVS",
+    "GymVectorEnv",
+    "NativeVectorEnv",
+    "TaskCard",
+    "find_task",
+    "make_vector_env",
+    "task_card",
+]
 
 ENVS: dict[str, type[NativeVectorEnv]] = {
     "tmaze": TMaze,
@@ -56,7 +65,8 @@ def make_vector_env(
     """Build N environments of one task as a vector environment; the contract is NativeVectorEnv's.
 
     Args:
-        env_id: a native task's id in ENVS, else any id of Gymnasium or MiniGrid.
+        env_id: a native task's id in ENVS or its class as "module:Class", else any id of Gymnasium or
+            MiniGrid.
         num_envs: N.
         seed: the run's seed.
         first_index: index of environment 0 in the whole run: environment i depends on
@@ -73,11 +83,10 @@ def make_vector_env(
         ValueError: an unknown id or option (the message gives the nearest names), a value out of range, or
             a task without an original where that is asked for.
     """
-    _check_id(env_id, backend)
-    if env_id not in ENVS or backend == "gymnasium":
-        return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
     # Typed as Any: each task takes its own options, checked here by name and there by value.
-    task: Any = ENVS[env_id]
+    task: Any = find_task(env_id, backend)
+    if task is None or backend == "gymnasium":
+        return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
     check_options(env_id, options, {*task.option_defaults(), "copy", "render_mode"})
     return task(num_envs, seed=seed, first_index=first_index, **options)
 
@@ -90,23 +99,42 @@ def task_card(env_id: str, *, backend: Backend = "auto", **options: Any) -> Task
     Raises:
         ValueError: as ``make_vector_env``.
     """
-    _check_id(env_id, backend)
-    if env_id not in ENVS:
+    task = find_task(env_id, backend)
+    if task is None:
         return None
-    task = ENVS[env_id]
     if backend == "gymnasium" and not options.keys() <= task.option_defaults().keys():
         return None
     check_options(env_id, options, task.option_defaults())
     return task.card(**{name: value for name, value in options.items() if name != "tile_size"})
 
 
-def _check_id(env_id: str, backend: Backend) -> None:
+def find_task(env_id: str, backend: Backend = "auto") -> type[NativeVectorEnv] | None:
+    """Return a native task's class by its id, or by "module:Class"; None for one of Gymnasium's.
+
+    Raises:
+        ValueError: as ``make_vector_env``.
+    """
     if backend not in get_args(Backend):
         raise ValueError(f"backend must be auto or gymnasium, got {backend!r}")
-    if backend == "gymnasium" and env_id in ENVS and not is_registered(env_id):
-        raise ValueError(f"{env_id} is a task of Longhold's own: the backend gymnasium has no original of it")
-    if env_id not in ENVS and not is_registered(env_id):
+    task = ENVS.get(env_id) or _users_task(env_id)
+    if backend == "gymnasium" and task and (env_id not in ENVS or not is_registered(env_id)):
+        raise ValueError(f"{env_id} is a native task: the backend gymnasium has no original of it")
+    if task is None and not is_registered(env_id):
         own = [name for name in ENVS if name not in minigrid.TASKS]
         others = (name for name in registry if not name.startswith(NAMESPACE))
         natives = f"; Longhold's own are {', '.join(own)}"
         raise ValueError(f"unknown environment {env_id!r}{nearest(env_id, [*ENVS, *others], natives)}")
+    return task
+
+
+def _users_task(env_id: str) -> type[NativeVectorEnv] | None:
+    """Return the class that "module:Class" names, if that is a native task: Gymnasium has such ids, too."""
+    module, _, name = env_id.partition(":")
+    if not name.isidentifier():
+        return None
+    try:
+        task = getattr(importlib.import_module(module), name, None)
+    except Exception as error:  # whatever a stranger's module raises while it is imported
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{env_id!r} cannot be imported: {type(error).__name__}: {reason}") from error
+    return task if isinstance(task, type) and issubclass(task, NativeVectorEnv) else None

@@ -141,9 +141,8 @@ def measure_envs(asked: Envs) -> None:
         with tempfile.TemporaryDirectory() as cache:
             times = [first_step(asked.envs[-1], cache) for _ in range(4)]
         warm = statistics.median(times[1:])
-        print(
-            f"first step of {asked.envs[-1]}, after the import: {times[0]:.2f} s, then {warm:.2f} s from the cache"
-        )
+        last = f"first step of {asked.envs[-1]}, after the import"
+        print(f"{last}: {times[0]:.2f} s, then {warm:.2f} s from the cache")
 
 
 def first_step(env_id: str, cache: str) -> float:

@@ -149,10 +149,10 @@ def description(env_id: str, card: TaskCard | None, envs: GymVectorEnv | NativeV
             ("ends", card.ends),
             ("solved", card.known_budget),
         ]
-    elif native:
-        lines.append(("summary", summary_of(ENVS[env_id], card)))
-    if native:
-        lines.append(("options", options_of(ENVS[env_id])))
+    elif isinstance(envs, NativeVectorEnv):
+        lines.append(("summary", summary_of(type(envs), card)))
+    if isinstance(envs, NativeVectorEnv):
+        lines.append(("options", options_of(type(envs))))
     names = ", ".join(f"{i} {name}" if name != str(i) else name for i, name in enumerate(envs.action_names))
     lines += [("actions", names), ("observation", space_text(envs.single_observation_space))]
     return [f"{name:<13}{text}" for name, text in lines]

@@ -118,7 +118,7 @@ def test_backends():
 @pytest.mark.parametrize("call", [lambda *a, **o: make_vector_env(*a, 2, **o), task_card])
 def test_wrong_backends(call):
     """One line each. Mutation: the native version given where the original was asked for."""
-    own = r"^tmaze is a task of Longhold's own: the backend gymnasium has no original of it$"
+    own = r"^tmaze is a native task: the backend gymnasium has no original of it$"
     with pytest.raises(ValueError, match=own):
         call("tmaze", backend="gymnasium")
     with pytest.raises(ValueError, match=r"^backend must be auto or gymnasium, got 'native'$"):

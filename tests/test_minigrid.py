@@ -1,16 +1,20 @@
 """The native MiniGrid tasks against MiniGrid itself: same seeds, same actions, no difference."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import minigrid  # noqa: F401 - registers its environments
 import numpy as np
 import pytest
 from gymnasium import registry
 from minigrid.core.grid import Grid
 from minigrid.core.world_object import WorldObj
-from minigrid_play import compare, make_original
+from minigrid_play import compare, curious_actions, make_original
 
 from envs import make_vector_env, task_card
 from envs.compiled import compiled
 from envs.grid import BOX, COLOURS, EMPTY, ENCODING, KEY_BOX, OBJECTS, OPAQUE, WALL, grid_fields, grid_rules
+from envs.minigrid_sprites import minigrid_sprite
+from envs.sprites import tile
 from envs.step_kernel import EPISODE_FIELDS, record_dtype, rules_record
 from envs.tasks.minigrid import TASKS
 from envs.view import VIEW_SIZES, observe, observe_cells
@@ -61,6 +65,67 @@ def test_equal_to_minigrid(env_id):
 def test_equal_in_other_worlds(env_id, options):
     """The options that MiniGrid's constructors take."""
     compare(env_id, 4, 150, 5, **options)
+
+
+@pytest.mark.parametrize(
+    "word", ["MemoryS7-", "Fetch-5", "PutNear-6", "BlockedUnlock", "LockedRoom", "GoToDoor-6"]
+)
+def test_same_arrays_as_the_original(word):
+    """Both backends give an agent the same spaces, observations (missions too), rewards, ends and infos.
+
+    Mutations: a mission's words in another order; the type of the thing to put near left out.
+    """
+    env_id = next(name for name in TASKS if word in name)
+    options = {"max_steps": 30, "seed": 11}
+    native = make_vector_env(env_id, 6, **options)
+    original = make_vector_env(env_id, 6, backend="gymnasium", **options)
+    assert native.single_observation_space == original.single_observation_space
+    assert native.single_action_space == original.single_action_space
+    np.testing.assert_array_equal(native.reset()[0], original.reset()[0])
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        actions = curious_actions(native, rng)
+        for mine, theirs in zip(native.step(actions), original.step(actions), strict=True):
+            np.testing.assert_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("env_id", ["MiniGrid-DoorKey-5x5-v0", "MiniGrid-MultiRoom-N2-S4-v0"])
+def test_threads_do_not_matter(env_id):
+    """Two halves stepped by two threads at once give what one batch gives: kernels share nothing.
+
+    Mutation: scratch of a kernel kept outside its records.
+    """
+    whole = make_vector_env(env_id, 64, seed=5, max_steps=20)
+    halves = [make_vector_env(env_id, 32, seed=5, first_index=k, max_steps=20) for k in (0, 32)]
+    actions = np.random.default_rng(0).integers(7, size=(400, 64))
+
+    def play(half, rows):
+        return np.stack([half.reset()[0], *(half.step(row)[0] for row in rows)])
+
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(play, halves, [actions[:, :32], actions[:, 32:]]))
+    np.testing.assert_array_equal(np.concatenate(parts, 1), play(whole, actions))
+
+
+def test_tiles_of_a_view():
+    """RGB observations are the codes' tiles, the agent's view the right way up.
+
+    Mutation: columns and rows of the view exchanged.
+    """
+    env_id, size = "MiniGrid-MemoryS7-v0", 4
+    codes = make_vector_env(env_id, 3, seed=2).reset()[0].astype(int)
+    pictures = make_vector_env(env_id, 3, seed=2, tile_size=size).reset()[0]
+    assert pictures.shape == (3, 7 * size, 7 * size, 3)
+    for i, x, y in np.ndindex(3, 7, 7):
+        thing, colour, state = codes[i, x, y]
+        mine = pictures[i, y * size : (y + 1) * size, x * size : (x + 1) * size]
+        np.testing.assert_array_equal(mine, tile(minigrid_sprite(thing, colour, state), size))
+
+
+def test_memory_fits():
+    """An environment of MemoryS13 takes less than a kibibyte, its observation included."""
+    env = make_vector_env("MiniGrid-MemoryS13-v0", 2)
+    assert env.state.itemsize + env.reset()[0][0].nbytes <= 1024
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ The observations are those of a uniformly random policy, so that all that is lef
 cue: nothing is to be explored, and the label stands where reinforcement learning would have to find it.
 """
 
-import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 
 from agents.config import stream_seed
 from agents.probing.task import Batch
-from envs import ENVS, NativeVectorEnv, make_vector_env
+from envs import ENVS, NativeVectorEnv, find_task, make_vector_env
 
 
 def span_option(env: str) -> str:
@@ -22,11 +21,11 @@ def span_option(env: str) -> str:
     Raises:
         ValueError: no native task of this name, or none with a cue.
     """
-    known = [name for name, task in ENVS.items() if task.num_cues]
-    if env not in known:
+    task = find_task(env)
+    if task is None or not task.num_cues:
+        known = [name for name, each in ENVS.items() if each.num_cues]
         raise ValueError(f"--env {env}: no native task with a cue; choose one of {', '.join(known)}")
-    options = inspect.signature(ENVS[env].card).parameters
-    return "delay" if "delay" in options else "length"
+    return "delay" if "delay" in task.option_defaults() else "length"
 
 
 def make_envs(env: str, delay: int, num_envs: int, seed: int) -> NativeVectorEnv:
