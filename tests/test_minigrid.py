@@ -12,7 +12,20 @@ from minigrid_play import compare, curious_actions, make_original
 
 from envs import make_vector_env, task_card
 from envs.compiled import compiled
-from envs.grid import BOX, COLOURS, EMPTY, ENCODING, KEY_BOX, OBJECTS, OPAQUE, WALL, grid_fields, grid_rules
+from envs.grid import (
+    BOX,
+    COLOURS,
+    EMPTY,
+    ENCODING,
+    GOAL,
+    KEY_BOX,
+    LAVA,
+    OBJECTS,
+    OPAQUE,
+    WALL,
+    grid_fields,
+    grid_rules,
+)
 from envs.minigrid_sprites import minigrid_sprite
 from envs.sprites import tile
 from envs.step_kernel import EPISODE_FIELDS, record_dtype, rules_record
@@ -146,7 +159,9 @@ def random_grids(view, num_grids, see_through, seed):
     state = np.zeros(num_grids, record_dtype(fields, align=True))
     rules = rules_record(grid_rules(width, height, view, 100, see_through))
     rng = np.random.default_rng(seed)
-    cells = [code for code in np.flatnonzero(ENCODING) if not KEY_BOX <= code < OPAQUE]
+    # MiniGrid's decoder knows no box with a key, and no goal but the green one.
+    cells = [k for k in np.flatnonzero(ENCODING) if not (KEY_BOX <= k < OPAQUE or GOAL <= k < LAVA)]
+    cells.append(GOAL + COLOURS.index("green"))
     share = rng.random((num_grids, 1, 1))  # how much of a grid blocks the view: from nothing to all
     kinds = np.where(rng.random((num_grids, height, width)) < share, WALL, rng.choice(cells, (height, width)))
     kinds = kinds.astype(np.uint8)
