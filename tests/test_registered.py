@@ -92,7 +92,7 @@ def test_what_is_refused():
             call("tmaze", lenght=3)
         with pytest.raises(ValueError, match=r"^length must be at least 1, got 0$"):
             call("tmaze", length=0)
-    with pytest.raises(ValueError, match=r"^tmaze has no option 'autoreset_mode'; its options are length$"):
+    with pytest.raises(ValueError, match=r"^tmaze has no option 'autoreset_mode'"):
         single("tmaze", autoreset_mode="Disabled")
     with pytest.raises(ValueError, match=r"^autoreset_mode must be one of NextStep, SameStep, Disabled, "):
         batch("tmaze", autoreset_mode="x")
