@@ -48,7 +48,7 @@ def run(finished, tmp_path):
         ("--env no_such_module:X-v0", "No module named 'no_such_module'"),
         ("--env Pendulum-v1", "only Discrete is supported"),
         ("--env Blackjack-v1", "observation space"),
-        ("--env-backend gymnasium", "tmaze is a task of Longhold's own: the backend gymnasium has no orig"),
+        ("--env-backend gymnasium", "tmaze is a native task: the backend gymnasium has no orig"),
         ("--env-backend gym", "env-backend"),
         ("--env CartPole-v1 --env-opt processes=3", "processes must be true or false, got 3"),
         ("--env-opt processes=true", "tmaze has no option 'processes'"),
