@@ -1,7 +1,8 @@
 """The agent's network: encoder, recurrent core, policy and value heads.
 
 The encoder follows from the observation space alone: categories (Discrete, MultiDiscrete: symbolic
-grids) become one-hot codes, uint8 images pass a small convolutional stack, vectors go in as they are.
+grids) become the sum of a learnt vector each, uint8 images pass a small convolutional stack, vectors go
+through a linear layer as they are.
 """
 
 import math
@@ -18,6 +19,7 @@ from agents.config import Config, stream_seed
 from agents.trajectory import Inputs, State
 from cores import make_core
 from cores.core import RecurrentCore
+from cores.kernels.table import table_sum
 
 
 class NetworkOutput(NamedTuple):
@@ -88,6 +90,42 @@ class Convolution(nn.Module):
         return self.layers(images).reshape(*lead, self.output_size)
 
 
+class Embedding(nn.Module):
+    """Categories to the sum of a vector for each: [..., *shape] integers -> [..., size] float.
+
+    The same as a linear layer on the codes of `OneHot`, and begun with the same weights, without the codes.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, num_categories: np.ndarray, size: int):
+        super().__init__()
+        codes = OneHot(num_categories)
+        self.num_dims = codes.num_dims
+        linear = nn.Linear(codes.output_size, size)
+        self.table = nn.Parameter(linear.weight.detach().t().contiguous())
+        self.bias = nn.Parameter(linear.bias.detach())
+        self.register_buffer("offsets", codes.offsets, persistent=False)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Sums of integer observations; an integer outside its range is an error of the environment."""
+        lead = observations.shape[: observations.ndim - self.num_dims]
+        symbols = observations.reshape(-1, len(self.offsets))
+        return table_sum(symbols, self.offsets, self.table, self.bias).view(*lead, -1)
+
+
+def make_embedding(space: spaces.Space, size: int) -> nn.Module:
+    """The encoder of an observation space, and a linear layer on it: [..., *shape] -> [..., size].
+
+    Raises:
+        ValueError: as `make_encoder`.
+    """
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return Embedding(np.array(space.n) if isinstance(space, spaces.Discrete) else space.nvec, size)
+    encoder = make_encoder(space)
+    return nn.Sequential(encoder, nn.Linear(encoder.output_size, size))
+
+
 def make_encoder(space: spaces.Space) -> OneHot | Flatten | Convolution:
     """The encoder of an observation space.
 
@@ -131,8 +169,7 @@ class Network(nn.Module):
         """
         super().__init__()
         self.num_actions = num_actions
-        self.encoder = make_encoder(observation_space)
-        self.embed = nn.Linear(self.encoder.output_size, encoder_size)
+        self.encoder = make_embedding(observation_space, encoder_size)
         self.core = core_of(encoder_size + num_actions + 1)
         self.policy = nn.Linear(self.core.output_size, num_actions)
         self.value = nn.Linear(self.core.output_size, 1)
@@ -149,7 +186,7 @@ class Network(nn.Module):
 
     def core_inputs(self, inputs: Inputs) -> Tensor:
         """Encoded observation, previous action and previous reward: [R, B, encoder_size + A + 1]."""
-        encoded = functional.relu(self.embed(self.encoder(inputs.observations)))
+        encoded = functional.relu(self.encoder(inputs.observations))
         prev_actions = functional.one_hot(inputs.prev_actions, self.num_actions).to(encoded.dtype)
         past = torch.cat([prev_actions, inputs.prev_rewards.unsqueeze(-1)], -1)  # [R, B, A + 1]
         past = past * (~inputs.resets.unsqueeze(-1) if self.core.state_shapes else 0.0)

@@ -118,8 +118,8 @@ def counting_network(num_actions=4, seed=0):
     space = Box(0.0, 1e9, (3,), np.float32)
     network = Network(space, num_actions, 3, lambda input_size: CountingCore(input_size, 6))
     with torch.no_grad():
-        network.embed.weight.copy_(torch.eye(3))
-        network.embed.bias.zero_()
+        network.encoder[1].weight.copy_(torch.eye(3))
+        network.encoder[1].bias.zero_()
         network.policy.weight.normal_(0, 1e-3)
         network.value.weight.normal_(0, 1e-3)
     return network

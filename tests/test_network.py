@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 
 from agents.config import Config
-from agents.network import Network, make_encoder, make_network
+from agents.network import Network, make_embedding, make_encoder, make_network
 from agents.trajectory import Inputs
 from cores import RecurrentCore, make_core
 
@@ -63,6 +63,29 @@ def test_categories_become_one_hot_codes(space):
             for value, count in zip(np.ravel(observations[t, b]), counts, strict=True):
                 literal += [1.0 if place == value else 0.0 for place in range(count)]
             assert codes[t, b].tolist() == literal
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_embedding_is_a_linear_layer_on_codes(dtype):
+    """The same numbers and gradients as a linear layer of the same seed on one-hot codes.
+
+    Mutations: weights drawn in another order; the bias left out.
+    """
+    space = spaces.MultiDiscrete(np.array([[2, 3, 5], [4, 2, 7]]), dtype=dtype)
+    space.seed(0)
+    seen = torch.from_numpy(np.stack([[space.sample() for _ in range(B)] for _ in range(T)]))
+    torch.manual_seed(3)
+    embedding = make_embedding(space, E)
+    torch.manual_seed(3)
+    codes = make_encoder(space)
+    linear = torch.nn.Linear(codes.output_size, E)
+    weights = torch.randn(T, B, E)
+    mine, theirs = embedding(seen), linear(codes(seen))
+    torch.testing.assert_close(mine, theirs)
+    (mine * weights).sum().backward()
+    (theirs * weights).sum().backward()
+    torch.testing.assert_close(embedding.table.grad.t(), linear.weight.grad)
+    torch.testing.assert_close(embedding.bias.grad, linear.bias.grad)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
@@ -131,7 +154,8 @@ def test_what_the_core_sees():
     inputs = random_inputs(VECTOR)
     assert 0 < inputs.resets.sum() < T * B
     seen, _ = network.core(network.core_inputs(inputs), network.initial_state(B), inputs.resets)
-    weight, bias = network.embed.weight.detach().numpy(), network.embed.bias.detach().numpy()
+    linear = network.encoder[1]
+    weight, bias = linear.weight.detach().numpy(), linear.bias.detach().numpy()
     for t in range(T):
         for b in range(B):
             encoded = np.maximum(weight @ inputs.observations[t, b].numpy() + bias, 0)

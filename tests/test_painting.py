@@ -139,7 +139,7 @@ def test_an_agent_sees_the_pixels():
     config = Config(env="passive-match", env_opt=("delay=3", "tile_size=2"), hidden_size=6, encoder_size=7)
     envs = make_envs(config, 3, 0)
     network = make_network(config, envs.single_observation_space, 4)
-    assert isinstance(network.encoder, Convolution)
+    assert isinstance(network.encoder[0], Convolution)
     actor = Actor(envs, network, seed=1)
     rows = actor.unroll(actor.allocate(5)).inputs.observations
     assert (rows.shape, rows.dtype) == ((6, 3, 10, 10, 3), torch.uint8)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.config import stream_seed
-from agents.network import make_encoder
+from agents.network import make_embedding, make_encoder
 from agents.probing.task import Batch, Task
 from cores.core import RecurrentCore
 
@@ -37,15 +37,18 @@ class Reader(nn.Module):
         num_outputs: int,
     ):
         super().__init__()
-        self.encoder = make_encoder(space)
-        size = self.encoder.output_size
-        self.embed = nn.Sequential(nn.Linear(size, embed_size), nn.ReLU()) if embed_size else nn.Identity()
-        self.core = core_of(embed_size or size)
+        self.encoder: nn.Module
+        if embed_size:
+            self.encoder = nn.Sequential(make_embedding(space, embed_size), nn.ReLU())
+            self.core = core_of(embed_size)
+        else:
+            encoder = self.encoder = make_encoder(space)
+            self.core = core_of(encoder.output_size)
         self.head = nn.Linear(self.core.output_size, num_outputs)
 
     def forward(self, observations: Tensor, num_questions: int) -> Tensor:
         """Answers at the last steps: [T, B, ...] -> [Q, B, num_outputs]."""
-        inputs = self.embed(self.encoder(observations))  # [T, B, I]
+        inputs = self.encoder(observations)  # [T, B, I]
         reset = torch.zeros(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         reset[0] = True
         outputs, _ = self.core(inputs, self.core.initial_state(inputs.shape[1]), reset)
