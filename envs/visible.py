@@ -32,7 +32,7 @@ class Visible:
     action_names: tuple[str, ...] = ()
     palette: ClassVar[Sequence[Sprite]] = ()
     egocentric: ClassVar[bool] = False
-    entry_names: ClassVar[tuple[str, ...]] = ()
+    entry_names: tuple[str, ...] = ()
 
     num_envs: int
     single_observation_space: Any

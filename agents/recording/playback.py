@@ -114,6 +114,8 @@ def pictures(envs: Any, observation: np.ndarray) -> tuple[Picture, Picture, str]
     view: Picture
     if isinstance(space, Box) and len(space.shape) == 3 and space.shape[-1] in (1, 3):
         view = np.broadcast_to(observation, (*observation.shape[:2], 3)).copy()  # grey ones too
+    elif isinstance(envs, NativeVectorEnv):
+        view = envs.view(0)
     else:
         view = observation_scene(
             observation, space, envs.palette, egocentric=envs.egocentric, names=envs.entry_names

@@ -12,8 +12,11 @@ from envs.card import TaskCard
 from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
+from envs.glyphs import SUITS
+from envs.scene import Scene
 from envs.step_kernel import step_kernel
 from envs.tasks.deck import DECK_FIELDS, NUM_SUITS, deal, grade, num_decks, shuffle
+from envs.tasks.deck_scene import SHOWN_CARDS, row_of_cards, single_card
 from envs.tasks.repeat import one_of
 
 BLANK = NUM_SUITS
@@ -70,6 +73,9 @@ class Autoencode(NativeVectorEnv):
     place. The oracle 1.0.
     """
 
+    action_names = SUITS
+    entry_names = ("suit",)
+
     def __init__(self, num_envs: int, *, length: int = 52, **engine: Unpack[EngineOptions]) -> None:
         """Build N tables.
 
@@ -114,3 +120,28 @@ class Autoencode(NativeVectorEnv):
         t = self.state["episode_length"]
         asked = np.where(t < self.length, 0, (2 * self.length - 1 - t) % MAX_LENGTH)
         return np.take_along_axis(self.state["cards"], asked[:, None], 1)[:, 0].astype(np.int64)
+
+    def scene(self, i: int) -> Scene:
+        """Show the last cards while they are watched, then those around the one asked for.
+
+        Face down: those that were asked for before.
+        """
+        s = self.state[i]
+        now = int(s["episode_length"])
+        if now < self.length:
+            suits = {place: int(s["cards"][place]) for place in range(now + 1)}
+            caption = f"watch card {now + 1} of {self.length}"
+            return row_of_cards(suits, now + 1, seen=now, asked=None, last=now, caption=caption)
+        answers = now - self.length
+        left = self.length - answers
+        suits = {place: int(s["cards"][place]) for place in range(left)}
+        asked = left - 1 if left else None
+        caption = f"{int(s['right'])} of {answers} right"
+        if asked is not None:
+            caption = f"asked: {SUITS[suits[asked]]}, card {left} of {self.length}; {caption}"
+        last = min(self.length - 1, left + SHOWN_CARDS // 2)
+        return row_of_cards(suits, self.length, seen=None, asked=asked, last=last, caption=caption)
+
+    def view(self, i: int) -> Scene:
+        """Return the card in view, or none."""
+        return single_card(int(self._symbols[i, 0]))

@@ -4,6 +4,8 @@ Source of the idea: the card game, and Morad et al. 2023, "POPGym: Benchmarking 
 reinforcement learning". The rules are Longhold's own.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -14,11 +16,16 @@ from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
+from envs.scene import HIDDEN, SHOWN, Scene, grid
+from envs.sprites import Sprite
 from envs.step_kernel import step_kernel
 
 MAX_PAIRS = 26
 """A deck of cards: room for as many, so that every number of pairs runs the same compiled code."""
 NONE = -1
+TABLE = 3
+"""A scene's first column of cards on the table; left of it the card that is sought."""
+FACE_COLOURS = ("blue", "red", "green", "grey")
 
 FIELDS = [
     ("face", np.int8, (2 * MAX_PAIRS,)),  # 0 … pairs - 1, each on two cards
@@ -137,6 +144,8 @@ class Concentration(NativeVectorEnv):
     that lies face down, each as likely; 0.70 for 2 pairs, 0.28 for 4, 0.06 for 6, 0.01 for 8. It is the
     best without memory: see ``best_guess``. A random player also flips cards that lie up, and wins less.
     The oracle knows what was shown and no more; it wins always.
+
+    The actions' names are their numbers; a scene has the cards in this order, row by row.
     """
 
     def __init__(self, num_envs: int, *, pairs: int = 8, **engine: Unpack[EngineOptions]) -> None:
@@ -151,6 +160,7 @@ class Concentration(NativeVectorEnv):
             ValueError: ``pairs`` out of range.
         """
         self.pairs = whole_number("pairs", pairs, 2, MAX_PAIRS)
+        self.entry_names = (*(f"card {card}" for card in range(2 * self.pairs)), "sought")
         byte: Any = np.uint8  # Gymnasium takes any integer type here, but announces int64 only
         super().__init__(
             num_envs,
@@ -191,6 +201,71 @@ class Concentration(NativeVectorEnv):
         is_twin = down & seen & (face == asked)
         choice = np.where(is_twin.any(1), is_twin.argmax(1), (down & ~seen).argmax(1))
         return np.where(s["missed"], 0, choice).astype(np.int64)
+
+    def scene(self, i: int) -> Scene:
+        """Show the table: faces that lie up, dimmed those that have been shown, backs of the others.
+
+        The card whose twin is sought lies on yellow, the one flipped in vain on red.
+        """
+        s, cards = self.state[i], slice(2 * self.pairs)
+        up = s["up"][cards] == 1
+        known = up | (s["seen"][cards] == 1)
+        faces = np.where(known, s["face"][cards] + 1, 0)
+        seeking = not s["missed"] and s["asked"] != NONE
+        sought = int(s["face"][s["asked"]]) + 1 if seeking else 0
+        under = {int(s["asked"]): Sprite("floor", "yellow"), int(s["flipped"]): Sprite("floor", "red")}
+        caption = f"sought: {sought}; " if seeking else "no match; " if s["missed"] else ""
+        caption += f"{int(s['found'])} of {self.pairs} pairs, "
+        caption += f"{int(s['turns'])} of {3 * self.pairs - 2} turns"
+        return table(faces, sought, under, seen=up | ~known, caption=caption)
+
+    def view(self, i: int) -> Scene:
+        """Return the table as the agent sees it: backs of all cards that lie face down."""
+        faces, sought = self._symbols[i, :-1], int(self._symbols[i, -1])
+        everything = np.ones(len(faces), np.bool_)
+        return table(faces, sought, {}, seen=everything, caption=f"sought: {sought}" if sought else "")
+
+
+def face_card(face: int) -> Sprite:
+    """Return the card of a face 1 …, or the back of one for 0."""
+    if not face:
+        return Sprite("card-back")
+    return Sprite("card", FACE_COLOURS[face % len(FACE_COLOURS)], mark=str(face))
+
+
+def table(
+    faces: np.ndarray,
+    sought: int,
+    under: Mapping[int, Sprite],
+    *,
+    seen: np.ndarray,
+    caption: str,
+) -> Scene:
+    """Show cards in rows, the face that is sought beside them.
+
+    Args:
+        faces: [cards] integers, 0 for a back.
+        sought: the face that is sought, 0 for none.
+        under: the ground below some cards.
+        seen: [cards] bool: which the agent sees as they are shown.
+        caption: of the scene.
+    """
+    count = len(faces)
+    least = math.isqrt(2 * count - 1) + 1  # some twice as wide as high, with few empty places
+    columns = min(range(least, least + 3), key=lambda width: -count % width)
+    rows = -(-count // columns)
+    ground = grid(rows, TABLE + columns, HIDDEN)
+    lit = np.ones((rows, TABLE + columns), np.bool_)
+    things = {}
+    ground[0][0] = ground[0][1] = SHOWN
+    if sought:
+        things[0, 0], things[0, 1] = Sprite("mark", "purple", mark="?"), face_card(sought)
+    for card, face in enumerate(faces):
+        row, column = card // columns, card % columns + TABLE
+        ground[row][column] = under.get(card, SHOWN)
+        things[row, column] = face_card(int(face))
+        lit[row, column] = seen[card]
+    return Scene(ground, (things,), lit, caption)
 
 
 def best_guess(pairs: int) -> float:

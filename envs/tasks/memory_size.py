@@ -13,12 +13,17 @@ from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
+from envs.scene import HIDDEN, SHOWN, Scene, grid
+from envs.sprites import Sprite
 from envs.step_kernel import step_kernel
 
 TIME_LEFT, QUESTION = range(2)
 """The observation's first entries: the question starts at the second, the context after its last."""
 MAX_BITS = 62
 """As many as one integer holds, so that every number of bits runs the same compiled code."""
+
+ROW = 16
+"""Bits in one row of a scene."""
 
 FIELDS = [
     ("context", np.int64),  # the bits: bit i is the i-th of them
@@ -80,6 +85,7 @@ class MemorySize(NativeVectorEnv):
     """
 
     num_cues = 2
+    action_names = ("answer 0", "answer 1")
 
     def __init__(
         self, num_envs: int, *, num_bits: int = 3, length: int = 2, **engine: Unpack[EngineOptions]
@@ -97,6 +103,8 @@ class MemorySize(NativeVectorEnv):
         """
         self.num_bits = whole_number("num_bits", num_bits, 1, MAX_BITS)
         self.length = whole_number("length", length, 1)
+        bits = range(self.num_bits)
+        self.entry_names = ("time left", *(f"asked {k}" for k in bits), *(f"bit {k}" for k in bits))
         super().__init__(
             num_envs,
             observation_space=Box(-1.0, 1.0, (1 + 2 * self.num_bits,), np.float32),
@@ -137,3 +145,30 @@ class MemorySize(NativeVectorEnv):
     def oracle(self) -> np.ndarray:
         """Always answer the bit that will be asked for."""
         return self.cue()
+
+    def scene(self, i: int) -> Scene:
+        """Show the bits, the question over the one that is asked for, and the time left as a bar.
+
+        At the end, the flag stands in place of the bar if the answer was right.
+        """
+        s = self.state[i]
+        now, context, asked = int(s["episode_length"]), int(s["context"]), int(s["asked"])
+        rows, columns = -(-self.num_bits // ROW), min(self.num_bits, ROW)
+        ground = grid(2 * rows, columns + 2, HIDDEN)  # the bar and a gap at the left
+        seen = np.zeros((2 * rows, columns + 2), np.bool_)
+        things = {}
+        for bit in range(self.num_bits):
+            row, column = 2 * (bit // ROW) + 1, bit % ROW + 2
+            ground[row][column] = SHOWN
+            things[row, column] = Sprite("mark", "blue", mark=str((context >> bit) & 1))
+            seen[row, column] = now == 0
+            if bit == asked:
+                ground[row - 1][column] = SHOWN
+                things[row - 1, column] = Sprite("mark", "purple", mark="?")
+                seen[row - 1, column] = now == self.length
+        ground[1][0] = Sprite("goal") if s["success"] else SHOWN
+        seen[1, 0] = True
+        if now < self.length:
+            things[1, 0] = Sprite("bar", "blue", mark=str(max(1, round(10 * (1 - now / self.length)))))
+        caption = f"bit {asked} is {(context >> asked) & 1}; step {now}, the question at {self.length}"
+        return Scene(ground, (things,), seen, caption)

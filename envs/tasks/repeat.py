@@ -13,8 +13,11 @@ from envs.card import TaskCard
 from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
+from envs.glyphs import SUITS
+from envs.scene import Scene
 from envs.step_kernel import step_kernel
 from envs.tasks.deck import CARDS, DECK_FIELDS, NUM_SUITS, best_guess, deal, grade, num_decks, shuffle
+from envs.tasks.deck_scene import SHOWN_CARDS, row_of_cards, single_card
 
 RING = 256
 MAX_DELAY = RING - 1
@@ -99,6 +102,9 @@ class RepeatPrevious(NativeVectorEnv):
     memory. The oracle 1.0.
     """
 
+    action_names = SUITS
+    entry_names = ("suit",)
+
     def __init__(self, num_envs: int, *, delay: int = 4, **engine: Unpack[EngineOptions]) -> None:
         """Build N tables.
 
@@ -112,13 +118,14 @@ class RepeatPrevious(NativeVectorEnv):
         """
         self.delay = whole_number("delay", delay, 1, MAX_DELAY)
         decks = 1 + self.delay // 32
+        self.questions = CARDS * decks - 1 - self.delay
         super().__init__(
             num_envs,
             observation_space=one_of(NUM_SUITS),
             num_actions=NUM_SUITS,
             fields=PREVIOUS_FIELDS,
             kernel=step_previous,
-            rules={"delay": self.delay, "decks": decks, "questions": CARDS * decks - 1 - self.delay},
+            rules={"delay": self.delay, "decks": decks, "questions": self.questions},
             **engine,
         )
 
@@ -144,6 +151,23 @@ class RepeatPrevious(NativeVectorEnv):
         past = (self.state["episode_length"] - self.delay) % RING
         return np.take_along_axis(self.state["shown"], past[:, None], 1)[:, 0] % NUM_SUITS
 
+    def scene(self, i: int) -> Scene:
+        """Show the last cards, a question over the one that is asked for; face down those asked before."""
+        s = self.state[i]
+        now, first = int(s["episode_length"]), int(s["episode_length"]) - self.delay
+        suits = {t: int(s["shown"][t % RING]) for t in range(max(0, now + 1 - SHOWN_CARDS, first), now + 1)}
+        asked = first if 0 <= first < self.questions else None
+        caption = f"card {now + 1} of {self.delay + self.questions + 1}"
+        if asked is not None:
+            suits[asked] = int(s["shown"][asked % RING])
+            caption += f"; asked: {SUITS[suits[asked]]}, {self.delay} back"
+        caption += f"; {int(s['right'])} of {max(0, first)} right"
+        return row_of_cards(suits, now + 1, seen=now, asked=asked, last=now, caption=caption)
+
+    def view(self, i: int) -> Scene:
+        """Return the card in view."""
+        return single_card(int(self._symbols[i, 0]))
+
 
 class RepeatFirst(NativeVectorEnv):
     """Repeat First: at every step, name the suit of the first card.
@@ -164,6 +188,8 @@ class RepeatFirst(NativeVectorEnv):
     """
 
     num_cues = NUM_SUITS
+    action_names = SUITS
+    entry_names = ("suit",)
 
     def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N tables.
@@ -216,3 +242,17 @@ class RepeatFirst(NativeVectorEnv):
     def oracle(self) -> np.ndarray:
         """Always name the first card."""
         return self.cue()
+
+    def scene(self, i: int) -> Scene:
+        """Show the first card, asked for from the second on, and the present one; face down those between."""
+        s = self.state[i]
+        now, first = int(s["episode_length"]), int(s["first"])
+        suits = {0: first, now: int(s["shown"])}
+        asked = 0 if 0 < now <= self.length else None
+        caption = f"first card: {SUITS[first]}; card {now + 1} of {self.length + 2}; "
+        caption += f"{int(s['right'])} of {max(0, now - 1)} right"
+        return row_of_cards(suits, now + 1, seen=now, asked=asked, last=now, caption=caption)
+
+    def view(self, i: int) -> Scene:
+        """Return the card in view."""
+        return single_card(int(self._symbols[i, 0]))

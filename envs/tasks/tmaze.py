@@ -15,7 +15,7 @@ from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
-from envs.scene import Scene, grid, window
+from envs.scene import SHOWN, Scene, grid, window
 from envs.sprites import Sprite
 from envs.step_kernel import step_kernel
 
@@ -23,8 +23,11 @@ NORTH, SOUTH, WEST, EAST = range(4)
 START, CORRIDOR, JUNCTION, CUE_NORTH, CUE_SOUTH = range(5)
 """The observation's entries: three for the kind of place, two for the cue."""
 
+NO_ARM = -1
 SHOWN_CELLS = 17
 """Cells of a long corridor in one scene."""
+ARM_ROWS = {NORTH: 1, SOUTH: 3}
+"""Where the arms lie in a scene, whose corridor is row 2."""
 
 FIELDS = [
     ("x", np.int32),  # cells east of the start
@@ -149,26 +152,55 @@ class TMaze(NativeVectorEnv):
         """Show the maze, or a window of it: the cue's arrow over the start, the flag in the arm that pays."""
         s = self.state[i]
         x, cue, steps = int(s["x"]), int(s["cue"]), int(s["episode_length"])
-        shown = window(x + 1, self.length + 3, SHOWN_CELLS)  # a wall stands at either end
-        columns = {place - 1: column for column, place in enumerate(shown)}  # by cells east of the start
-        ground = grid(5, len(shown), Sprite("wall"))
-        seen = np.zeros((5, len(shown)), np.bool_)
-        for cell, column in columns.items():
-            if 0 <= cell <= self.length:
-                ground[2][column] = Sprite("empty")
-        if self.length in columns:
-            for row, arm in ((1, NORTH), (3, SOUTH)):
-                ground[row][columns[self.length]] = Sprite("goal" if arm == cue else "empty")
-        things = {}
-        if 0 in columns:
-            turn = sprites.NORTH if cue == NORTH else sprites.SOUTH
-            things[1, columns[0]] = Sprite("arrow", "yellow", turn)
-            seen[1, columns[0]] = steps == 0
-        row = 2
-        if s["success"]:  # only the last action enters an arm, and the right one alone is on record
-            row = 1 if cue == NORTH else 3
-        things[row, columns[x]] = Sprite("walker")
-        seen[row, columns[x]] = True
-        arm_name = self.action_names[cue]
-        caption = f"cue: {arm_name}; cell {x} of {self.length}, action {steps} of {self.length + 1}"
-        return Scene(ground, (things,), seen, caption)
+        # Only the last action enters an arm, and the right one alone is on record.
+        arm = cue if s["success"] else NO_ARM
+        caption = f"cue: {self.action_names[cue]}; cell {x} of {self.length}, "
+        caption += f"action {steps} of {self.length + 1}"
+        return maze_scene(self.length, (x, arm), cue, cue_arrow(cue), seen=steps == 0, caption=caption)
+
+
+def cue_arrow(cue: int) -> Sprite:
+    """Return the arrow to the arm that pays."""
+    return Sprite("arrow", "yellow", sprites.NORTH if cue == NORTH else sprites.SOUTH)
+
+
+def maze_scene(
+    junction: int,
+    agent: tuple[int, int],
+    cue: int,
+    sign: Sprite | None,
+    *,
+    seen: bool,
+    west: Sprite = SHOWN,
+    caption: str,
+) -> Scene:
+    """Show a T-maze, or a window of it around the agent, with the flag in the arm that pays.
+
+    Args:
+        junction: its x; the corridor begins at x = 0.
+        agent: its x, and the arm that it stands in, NORTH or SOUTH, or NO_ARM.
+        cue: NORTH or SOUTH: the arm that pays.
+        sign: what stands over x = 0.
+        seen: whether the agent sees the sign. Else it sees its own cell alone.
+        west: the ground at x = 0.
+        caption: of the scene.
+    """
+    x, arm = agent
+    shown = window(x + 1, junction + 3, SHOWN_CELLS)  # a wall stands at either end
+    columns = {place - 1: column for column, place in enumerate(shown)}  # by x
+    ground = grid(5, len(shown), Sprite("wall"))
+    lit = np.zeros((5, len(shown)), np.bool_)
+    for cell, column in columns.items():
+        if 0 <= cell <= junction:
+            ground[2][column] = SHOWN if cell else west
+    if junction in columns:
+        for name, row in ARM_ROWS.items():
+            ground[row][columns[junction]] = Sprite("goal") if name == cue else SHOWN
+    things = {}
+    if sign is not None and 0 in columns:
+        things[1, columns[0]] = sign
+        lit[1, columns[0]] = seen
+    place = ARM_ROWS.get(arm, 2), columns[x]
+    things[place] = Sprite("walker")
+    lit[place] = True
+    return Scene(ground, (things,), lit, caption)

@@ -14,14 +14,16 @@ from envs.checks import whole_number
 from envs.compiled import part
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.pcg64 import integers
+from envs.scene import Scene
+from envs.sprites import Sprite
 from envs.step_kernel import step_kernel
-from envs.tasks.tmaze import EAST, NORTH, SOUTH, WEST
+from envs.tasks.tmaze import EAST, NO_ARM, NORTH, SOUTH, WEST, cue_arrow, maze_scene
 
 ORACLE, CORRIDOR, JUNCTION, ARM_NORTH, ARM_SOUTH, CUE_NORTH, CUE_SOUTH = range(7)
 """The observation's entries: five for the kind of place, two for the cue."""
-NO_ARM = -1
 UNSEEN, IN_VIEW, GONE = range(3)
 """Whether the cue is yet to be shown, is in this observation, or has been shown."""
+SIGHT_NAMES = ("not fetched", "in view", "gone")
 
 FIELDS = [
     ("x", np.int32),  # cells east of the oracle: the start is 1, the junction length + 1
@@ -107,6 +109,9 @@ class TMazeActive(NativeVectorEnv):
     It has no ``cue()`` for the recall probe: a random walker comes to the oracle at any time or never.
     """
 
+    action_names = ("north", "south", "west", "east")
+    entry_names = ("oracle", "corridor", "junction", "north arm", "south arm", "cue north", "cue south")
+
     def __init__(self, num_envs: int, *, length: int = 50, **engine: Unpack[EngineOptions]) -> None:
         """Build N mazes.
 
@@ -150,3 +155,20 @@ class TMazeActive(NativeVectorEnv):
         s = self.state
         walk = np.where(s["sight"] == UNSEEN, WEST, EAST)
         return np.where(s["x"] > self.length, s["cue"], walk).astype(np.int64)
+
+    def scene(self, i: int) -> Scene:
+        """Show the maze, or a window of it: a question over the oracle, or the arrow while in view."""
+        s = self.state[i]
+        x, arm, cue, sight = int(s["x"]), int(s["arm"]), int(s["cue"]), int(s["sight"])
+        signs = {UNSEEN: Sprite("mark", "purple", mark="?"), IN_VIEW: cue_arrow(cue)}
+        caption = f"cue: {self.action_names[cue]}, {SIGHT_NAMES[sight]}; cell {x} of {self.length + 1}, "
+        caption += f"action {int(s['episode_length'])} of {self.length + 3}"
+        return maze_scene(
+            self.length + 1,
+            (x, arm),
+            cue,
+            signs.get(sight),
+            seen=sight == IN_VIEW,
+            west=Sprite("floor", "yellow"),
+            caption=caption,
+        )
