@@ -46,7 +46,7 @@ def spread(lit, clear, size):
     for shift in (1, 2, 4, 8):
         to_left |= way & (to_left >> _u(shift))
         way &= way >> _u(shift)
-    rightward = (lit | to_right) & clear & (every >> _1)
+    rightward = (lit | to_right) & clear
     lit = (lit | to_right | (to_left >> _1)) & every
     leftward = lit & clear & ~_1
     beyond = rightward | (rightward << _1) | leftward | (leftward >> _1)
