@@ -48,7 +48,7 @@ def spread(lit, clear, size):
         way &= way >> _u(shift)
     rightward = (lit | to_right) & clear
     lit = (lit | to_right | (to_left >> _1)) & every
-    leftward = lit & clear & ~_1
+    leftward = lit & clear
     beyond = rightward | (rightward << _1) | leftward | (leftward >> _1)
     return lit, beyond & every
 

@@ -226,7 +226,7 @@ def spread_all(lit, clear, size, out):
 def test_light_spreads_as_in_two_loops(size):
     """Along a row and to the next one, as MiniGrid's two loops do it: every row there is, or 4 000.
 
-    Mutations: ``to_left`` spread over one shift less; the first cell passes light on to its left.
+    Mutation: ``to_left`` spread over one shift less.
     """
     rng = np.random.default_rng(size)
     rows = np.stack(np.meshgrid(*[np.arange(2**size)] * 2)).reshape(2, -1).astype(np.uint64)
