@@ -7,14 +7,16 @@ python -m scripts.benchmark train --envs tmaze passive-match --cores lstm ur-lst
 Rates on shared machines move by a quarter from run to run: compare within one table.
 """
 
+import dataclasses
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
@@ -24,6 +26,7 @@ from agents.command_line import parse, usage_errors
 from agents.config import Config, check, resolve_device
 from agents.metrics import say, short
 from agents.training import Training
+from agents.yardsticks import measure
 from cores import CORES, make_core
 from cores.yardsticks import PLAIN, acting, learning, products_name, take_turns
 from envs import ENVS, yardsticks
@@ -93,6 +96,8 @@ class Train:
     """Time for each repetition."""
     repeats: int = 3
     """Repetitions; the median counts."""
+    out: Path | None = None
+    """Also write what was measured there, a JSON object a line."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -238,30 +243,24 @@ def trainings(asked: Train) -> list[Config]:
 
 
 def measure_training(asked: Train, configs: list[Config]) -> None:
-    """Prints the median rate of each run and where its time goes."""
+    """Prints the rate of each run, where its time goes, and how near it is to the bare products."""
     print(
         f"training, H={asked.hidden_size}, {asked.num_envs} environments, {asked.num_threads} thread(s) of "
         f"torch, median of {asked.repeats} x {asked.seconds:g} s"
     )
+    rows = []
     for config in configs:
-        training = Training(config)
-        training.step()  # compiles and allocates
-        rates, shares = [], {}
-        for _ in range(asked.repeats):
-            steps, training.runner.actor.env_s = training.learner.env_steps, 0.0
-            training.stopwatch.lap()
-            start = time.perf_counter()
-            while time.perf_counter() - start < asked.seconds:
-                training.step()
-            if training.device.type == "cuda":
-                torch.cuda.synchronize()
-            elapsed, shares = training.stopwatch.lap()
-            shares["envs"] = training.runner.actor.env_s / elapsed
-            rates.append((training.learner.env_steps - steps) / elapsed)
-        parts = f"envs {shares['envs']:.0%}, acting {shares['acting'] - shares['envs']:.0%}, "
-        parts += f"learning {shares['learning']:.0%}"
-        rate = short(statistics.median(rates))
-        print(f"{config.env:<16}{config.core:<12}{rate:>8} steps/s   {parts}", flush=True)
+        found = measure(Training(config), asked.seconds, asked.repeats)
+        rows.append({**dataclasses.asdict(config), **found})
+        parts = ", ".join(f"{part} {found[f'{part}_share']:.0%}" for part in ("envs", "acting", "learning"))
+        near = f"{found['products_share']:.0%} of its products' rate, " if found["products_share"] else ""
+        print(
+            f"{config.env:<24}{config.core:<12}{short(found['steps_per_s']):>8} steps/s   {parts}   "
+            f"{near}{found['peak_memory_mib']:,.0f} MiB",
+            flush=True,
+        )
+    if asked.out:
+        asked.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 if __name__ == "__main__":

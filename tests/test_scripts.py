@@ -348,8 +348,15 @@ def test_benchmark(capsys, tmp_path):
     assert re.search("^first step of MiniGrid-MemoryS7-v0, after the import: .* from the cache$", told, re.M)
     assert_one_line(benchmark.main, ["envs", "--envs", "tmase"], 2, tmp_path, capsys, "did you mean tmaze?")
     words = ["train", "--envs", "tmaze", "--cores", "lstm", "memoryless", "--hidden-size", "8"]
-    assert benchmark.main([*words, "--seconds", "0.01", "--repeats", "1"]) == 0
-    assert capsys.readouterr().out.count("learning ") == 2
+    out = tmp_path / "rates.jsonl"
+    assert benchmark.main([*words, "--seconds", "0.01", "--repeats", "1", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert told.count("learning ") == 2
+    assert told.count("of its products' rate") == 1
+    lstm, memoryless = map(json.loads, out.read_text().splitlines())
+    assert (lstm["core"], memoryless["core"], memoryless["products_share"]) == ("lstm", "memoryless", 0)
+    assert 0 < lstm["products_share"] < 1
+    assert sum(lstm[f"{part}_share"] for part in ("envs", "acting", "learning")) == pytest.approx(1, abs=0.1)
 
 
 def program(*words, **options):

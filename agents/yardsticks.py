@@ -1,0 +1,74 @@
+"""What the speed of training is measured by: where its time goes, and the bare matrix products."""
+
+import math
+import resource
+import statistics
+import sys
+import time
+from typing import Any
+
+import torch
+
+from agents.training import Training
+from cores.yardsticks import acting_products, learning_products, products_name, take_turns
+
+
+def measure(training: Training, seconds: float, repeats: int) -> dict[str, float]:
+    """Trains for some seconds, over and over.
+
+    Args:
+        training: built, and not yet begun.
+        seconds: of each repetition.
+        repeats: repetitions.
+
+    Returns:
+        "steps_per_s" (env steps, median), the shares of the time "envs_share", "acting_share" (the policy's
+        alone) and "learning_share" in the last repetition, "products_share" (median of the rate's share of
+        `products_limit`) and "peak_memory_mib" of the process so far.
+    """
+    training.step()  # compiles and allocates
+    rates, shares_of_limit = [], []
+    times: dict[str, float] = {}
+    envs = 0.0
+    for _ in range(repeats):
+        steps, training.runner.actor.env_s = training.learner.env_steps, 0.0
+        training.stopwatch.lap()
+        start = time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            training.step()
+        if training.device.type == "cuda":
+            torch.cuda.synchronize()
+        elapsed, times = training.stopwatch.lap()
+        envs = training.runner.actor.env_s / elapsed
+        rates.append((training.learner.env_steps - steps) / elapsed)
+        shares_of_limit.append(rates[-1] / products_limit(training))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "steps_per_s": statistics.median(rates),
+        "envs_share": envs,
+        "acting_share": times["acting"] - envs,
+        "learning_share": times["learning"],
+        "products_share": statistics.median(shares_of_limit),
+        "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+    }
+
+
+def products_limit(training: Training) -> float:
+    """Env steps per second if acting and learning were the core's matrix products by torch, nothing else.
+
+    Infinite for a core whose state enters no product.
+    """
+    core: Any = training.network.core
+    if products_name(core) is None:
+        return math.inf
+    T, B = training.unroll_length, training.config.num_envs
+    weights = torch.randn_like(core.weight_ih), torch.randn_like(core.weight_hh)
+    inputs = torch.randn(T, B, core.input_size, device=training.device)
+    state = inputs.new_zeros(B, core.hidden_size)
+
+    def act() -> None:
+        for row in inputs:
+            acting_products(row, state, *weights)
+
+    work = {"act": act, "learn": lambda: learning_products(inputs, *weights)}
+    return T * B / sum(min(durations) for durations in take_turns(work, seconds=0.5).values())
