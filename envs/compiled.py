@@ -102,3 +102,8 @@ def compiled(kernel: Callable[..., Any], *, cached: bool = True) -> Callable[...
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that kernels call: it becomes part of their code and needs no cache of its own."""
     return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a ``part`` into each place that calls it, with what is constant there."""
+    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)

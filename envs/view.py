@@ -6,7 +6,7 @@ function: cell by cell for views of any size, and by words of eight cells for vi
 
 import numpy as np
 
-from envs.compiled import part
+from envs.compiled import inlined, part
 from envs.grid import ENCODING, OPAQUE, at
 from envs.words import load64, store16, store32, swap64
 
@@ -23,7 +23,7 @@ _BYTE = _u(255)
 _SWAP_1, _SWAP_2, _SWAP_4 = _u(0x00AA00AA00AA00AA), _u(0x0000CCCC0000CCCC), _u(0x00000000F0F0F0F0)
 
 
-@part
+@inlined
 def spread(lit, clear, size):
     """Let light spread along a row of the view, and on to the next row.
 
@@ -41,16 +41,24 @@ def spread(lit, clear, size):
     """
     every = (_1 << _u(size)) - _1
     source = lit & clear
-    to_right = (clear + source) ^ clear ^ source
+    to_right = ((clear + source) ^ clear ^ source) & clear
     to_left, way = source, clear
     for shift in (1, 2, 4, 8):
-        to_left |= way & (to_left >> _u(shift))
-        way &= way >> _u(shift)
-    rightward = (lit | to_right) & clear
-    lit = (lit | to_right | (to_left >> _1)) & every
-    leftward = lit & clear
-    beyond = rightward | (rightward << _1) | leftward | (leftward >> _1)
-    return lit, beyond & every
+        if shift < size:
+            to_left |= way & (to_left >> _u(shift))
+            way &= way >> _u(shift)
+    sources = source | to_right | to_left
+    # MiniGrid's first loop passes light on to the right and its second to the left. Each cell that only the
+    # second one reaches was lit by its right neighbour, which has lit what lies beyond them both.
+    beyond = (sources | (sources << _1) | (sources >> _1)) & every
+    return lit | beyond, beyond
+
+
+@part
+def store24(row, place, code):
+    """Write a cell's three bytes."""
+    store16(row, place, np.uint16(code & np.uint32(0xFFFF)))
+    row[place + 2] = code >> 16
 
 
 @part
@@ -80,16 +88,12 @@ def observe_cells(s, rules, row):
             cell = s.grid[start + right * i] if (shown >> _u(i)) & _1 else np.uint8(0)
             if j == size - 1 and i == half:
                 cell = s.carrying
-            code = ENCODING[cell]
-            place = (i * size + j) * 3
-            row[place] = code & 255
-            row[place + 1] = (code >> 8) & 255
-            row[place + 2] = code >> 16
+            store24(row, (i * size + j) * 3, ENCODING[cell])
         lit = beyond
         start += forward
 
 
-@part
+@inlined
 def _transposed(bits):
     """Transpose a word as a matrix of 8 × 8 bits (Warren, "Hacker's Delight", section 7-3)."""
     swap = (bits ^ (bits >> _7)) & _SWAP_1
@@ -100,14 +104,14 @@ def _transposed(bits):
     return bits ^ swap ^ (swap << _28)
 
 
-@part
+@inlined
 def _line(grid, start, size, backwards):
     """Return ``size`` cells from a place on as a word's lowest bytes, the last one first if backwards."""
     word = load64(grid, start)
     return swap64(word) >> (_64 - _8 * _u(size)) if backwards else word
 
 
-@part
+@inlined
 def _lit_cells(grid, start, step, size, backwards, ahead):
     """Return which cells of the view are lit, a byte for each line of the grid and a bit for each cell."""
     clear = _0
@@ -124,7 +128,29 @@ def _lit_cells(grid, start, step, size, backwards, ahead):
     return _transposed(lit) if ahead else lit
 
 
-@part
+@inlined
+def _lit_line(grid, start, size, backwards, lit):
+    """Return the cells of a line as a word's lowest bytes, with nothing (UNSEEN) where no light falls."""
+    chosen = ((lit & _BYTE) * _LOW_BITS) & _DIAGONAL
+    whole = ((((chosen + _LOW_SEVEN) | chosen) & _HIGH_BITS) >> _7) * _BYTE  # a byte for each bit
+    return _line(grid, start, size, backwards) & whole
+
+
+@inlined
+def _write_lines(grid, start, step, size, backwards, lit, row, to_line, to_cell):
+    """Write the lit cells of all lines; a line is ``to_line`` bytes after the last, a cell ``to_cell``."""
+    for n in range(size - 1):
+        cells = _lit_line(grid, start + n * step, size, backwards, lit >> _u(8 * n))
+        for k in range(size):
+            # The fourth byte is the next cell's, which is written later.
+            store32(row, n * to_line + k * to_cell, ENCODING[(cells >> _u(8 * k)) & _BYTE])
+    n = size - 1
+    cells = _lit_line(grid, start + n * step, size, backwards, lit >> _u(8 * n))
+    for k in range(size):
+        store24(row, n * to_line + k * to_cell, ENCODING[(cells >> _u(8 * k)) & _BYTE])
+
+
+@inlined
 def _observe_words(s, rules, row, size):
     """Write what ``observe_cells`` writes, for ``size`` up to 7, a line of the grid at a time."""
     d = s.direction
@@ -138,25 +164,12 @@ def _observe_words(s, rules, row, size):
     lit = ~_0
     if not rules.see_through:
         lit = _lit_cells(s.grid, start, step, size, backwards, ahead)
-    to_line, to_cell = (3 * size, 3) if ahead else (3, 3 * size)
-    for n in range(size):
-        chosen = (((lit >> _u(8 * n)) & _BYTE) * _LOW_BITS) & _DIAGONAL
-        whole = ((((chosen + _LOW_SEVEN) | chosen) & _HIGH_BITS) >> _7) * _BYTE  # a byte for each bit
-        cells = _line(s.grid, start + n * step, size, backwards) & whole
-        place = n * to_line
-        for _ in range(size):
-            code = ENCODING[cells & _BYTE]
-            if n < size - 1:
-                store32(row, place, code)  # the fourth byte is the next cell's, written later
-            else:
-                store16(row, place, np.uint16(code & np.uint32(0xFFFF)))
-                row[place + 2] = code >> 16
-            cells >>= _8
-            place += to_cell
-    code = ENCODING[s.carrying]
-    place = ((size // 2) * size + size - 1) * 3
-    store16(row, place, np.uint16(code & np.uint32(0xFFFF)))
-    row[place + 2] = code >> 16
+    # Twice, for offsets that are known while compiling.
+    if ahead:
+        _write_lines(s.grid, start, step, size, backwards, lit, row, 3 * size, 3)
+    else:
+        _write_lines(s.grid, start, step, size, backwards, lit, row, 3, 3 * size)
+    store24(row, ((size // 2) * size + size - 1) * 3, ENCODING[s.carrying])
 
 
 @part
