@@ -77,6 +77,10 @@ class Train:
     """Threads of torch."""
     device: str = Config.device
     """auto, cpu, cuda or cuda:N."""
+    runner: Literal["auto", "local", "process"] = Config.runner
+    """Where environments are stepped."""
+    env_backend: Literal["auto", "gymnasium"] = Config.env_backend
+    """Whose version of the task."""
     seconds: float = 5.0
     """Time for each repetition."""
     repeats: int = 3
@@ -201,9 +205,11 @@ def trainings(asked: Train) -> list[Config]:
                 num_envs=asked.num_envs,
                 num_threads=asked.num_threads,
                 device=asked.device,
+                runner=asked.runner,
+                env_backend=asked.env_backend,
             )
             check(config)
-            Training(config)
+            Training(config).runner.close()
             configs.append(config)
     return configs
 
@@ -219,18 +225,20 @@ def measure_training(asked: Train, configs: list[Config]) -> None:
         training.step()  # compiles and allocates
         rates, shares = [], {}
         for _ in range(asked.repeats):
-            steps, training.runner.actor.env_s = training.learner.env_steps, 0.0
-            training.stopwatch.lap()
+            steps = training.learner.env_steps
+            elapsed, _ = training.stopwatch.lap()
+            training.runner.figures(elapsed, 0.0)
             start = time.perf_counter()
             while time.perf_counter() - start < asked.seconds:
                 training.step()
             if training.device.type == "cuda":
                 torch.cuda.synchronize()
             elapsed, shares = training.stopwatch.lap()
-            shares["envs"] = training.runner.actor.env_s / elapsed
+            figures = training.runner.figures(elapsed, shares.pop("acting"))
+            shares = {n.removeprefix("speed/share_"): v for n, v in figures.items() if "share_" in n} | shares
             rates.append((training.learner.env_steps - steps) / elapsed)
-        parts = f"envs {shares['envs']:.0%}, acting {shares['acting'] - shares['envs']:.0%}, "
-        parts += f"learning {shares['learning']:.0%}"
+        training.runner.close()
+        parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
         rate = short(statistics.median(rates))
         print(f"{config.env:<16}{config.core:<12}{rate:>8} steps/s   {parts}", flush=True)
 
