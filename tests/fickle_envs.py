@@ -24,7 +24,7 @@ BIT = 2.0**-10
 class NumberedEnv(CountingEnv):
     """Observes (environment in the whole run, era and episode, step); a file tells it to fail once.
 
-    The file bears the index of the actor's first environment, and says "raise", "exit", "sleep" or, to whoever
+    The file bears the index of the first environment, and says "raise", "exit", "sleep" or, to whoever
     begins anew, "sleep in reset".
     """
 

@@ -15,8 +15,8 @@ from threading import Thread
 import torch
 
 from agents.config import resolve_device
-from agents.options import parse_options
 from agents.metrics import PLAIN_LINE_EVERY_S, clock, say
+from agents.options import parse_options
 from agents.probing import records
 from agents.probing.fitting import Point, fit, make_reader
 from agents.probing.task import Task
