@@ -218,7 +218,7 @@ def make_process_runner(
     num_actors = config.num_actors or max(1, num_workers(config.num_envs + 1) - 1)  # one core learns
     if num_actors > config.num_envs:
         raise ValueError(f"--num-actors {num_actors} needs as many --num-envs, got {config.num_envs}")
-    if config.env_options.get("processes"):
+    if config.env_options.get("processes") is True:
         raise ValueError("--env-opt processes=true is for --runner local: actors have processes already")
     return ProcessRunner(
         Recipe(
@@ -241,7 +241,6 @@ def make_process_runner(
 
 def make_actor_envs(config: Config, num_envs: int, seed: int, first_index: int) -> VectorEnv:
     """The environments of one actor, all stepped in its own process."""
-    if not is_native(config):
-        options = [option for option in config.env_opt if not option.startswith("processes=")]
-        config = dataclasses.replace(config, env_opt=(*options, "processes=false"))
+    if not is_native(config) and "processes" not in config.env_options:
+        config = dataclasses.replace(config, env_opt=(*config.env_opt, "processes=false"))
     return make_envs(config, num_envs, seed, first_index=first_index)
