@@ -207,7 +207,7 @@ class Training:
             gate_scalars, histograms = self._gates()
         elapsed, shares = self.stopwatch.lap()
         scalars |= gate_scalars | self.runner.figures(elapsed, shares.pop("acting"))
-        scalars["vtrace/policy_lag_max"] = max(update["vtrace/policy_lag"] for update in self._updates)
+        scalars["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in self._updates)
         scalars["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
         scalars |= {f"speed/share_{part}": share for part, share in shares.items()}
         scalars["speed/updates"] = self.learner.version

@@ -135,8 +135,8 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path):
     """Not even an actor that somebody stopped. Mutation: no prctl."""
     shared = sorted(os.listdir("/dev/shm"))
     run, started = begin(tmp_path, "--env", "tmaze")
-    for pid in started:  # one of them helps multiprocessing, and ends by itself
-        os.kill(pid, signal.SIGSTOP)
+    (actor,) = (pid for pid in started if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(actor, signal.SIGSTOP)
     run.kill()
     run.communicate(timeout=20)
     assert_gone(started)

@@ -6,7 +6,7 @@ import re
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -103,7 +103,7 @@ class Crew:
         board: Arena,
         limits: Limits,
         *,
-        names: list[Callable[[int], str]],
+        names: Sequence[Callable[[int], str]],
         generation: int,
         tell: Callable[[str], None],
     ):
