@@ -43,9 +43,8 @@ class Slots:
         layout = {
             name: ((num_slots, *tensor.shape), tensor.cpu().numpy().dtype) for name, tensor in tensors.items()
         }
-        self._room = (
-            T + 1
-        ) // 2  # episodes of a column that can end in an unroll: one step each, and a reset
+        # Episodes of a column that can end in an unroll: each takes a step, and another that resets.
+        self._room = (T + 1) // 2
         for name, field in batch.episodes._asdict().items():
             layout[f"episodes/{name}"] = ((num_slots, B * self._room), field.dtype)
         layout |= {name: ((num_slots, len(columns)), np.dtype(np.int64)) for name in COUNTS}

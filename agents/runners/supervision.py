@@ -171,17 +171,21 @@ class Crew:
     def _read(self, index: int) -> tuple[str, str] | None:
         """Takes what an actor has sent; what went wrong and where, if something did."""
         actor = self._actors[index]
-        try:
-            while actor.pipe.poll():
-                kind, *what = actor.pipe.recv()
-                if kind == "failed":
-                    return f"failed: {what[0]}", what[1]
-                self.num_handed[index] += 1
-                actor.num_delivered += what[1]
-                actor.has_handed, actor.seen_at = True, time.monotonic()
-        except (EOFError, OSError):
-            return actor.exit_reason(), ""
-        return None
+        for _ in range(2):
+            try:
+                while actor.pipe.poll():
+                    kind, *what = actor.pipe.recv()
+                    if kind == "failed":
+                        return f"failed: {what[0]}", what[1]
+                    self.num_handed[index] += 1
+                    actor.num_delivered += what[1]
+                    actor.has_handed, actor.seen_at = True, time.monotonic()
+                return None
+            except ConnectionResetError:  # it left numbers unread; what it had sent can be read after this
+                continue
+            except (EOFError, OSError):
+                break
+        return actor.exit_reason(), ""
 
     def _seems_to_hang(self, index: int) -> bool:
         actor, beats = self._actors[index], int(self._board["beats"][index])
