@@ -138,8 +138,9 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path):
     (actor,) = (pid for pid in started if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
     os.kill(actor, signal.SIGSTOP)
     run.kill()
-    run.communicate(timeout=20)
+    run.wait(20)
     assert_gone(started)
+    run.communicate(timeout=20)  # its pipes are those of the processes that it started, too
     assert sorted(os.listdir("/dev/shm")) == shared
 
 
