@@ -11,17 +11,34 @@ from torch import Tensor
 from agents.config import Config
 from agents.network import Network, NetworkOutput
 from agents.trajectory import Episodes, Inputs, Trajectory
-from envs import TaskCard, make_vector_env, task_card
+from envs import ENVS, TaskCard, make_vector_env, task_card
 
 
-def make_envs(config: Config, num_envs: int, seed: int) -> VectorEnv:
+def is_native(config: Config) -> bool:
+    """Whether a run's environments are Longhold's own compiled ones."""
+    return config.env in ENVS and config.env_backend == "auto"
+
+
+def make_envs(config: Config, num_envs: int, seed: int, *, first_index: int = 0) -> VectorEnv:
     """The vector environment of a run, in the form that an actor steps.
+
+    Args:
+        config: the run's.
+        num_envs: number of environments.
+        seed: environment i depends on (seed, first_index + i) alone.
+        first_index: index of the first one in the whole run.
 
     Raises:
         ValueError: one line; no such task, or an option it does not take.
     """
     return make_vector_env(
-        config.env, num_envs, seed=seed, backend=config.env_backend, copy=False, **config.env_options
+        config.env,
+        num_envs,
+        seed=seed,
+        first_index=first_index,
+        backend=config.env_backend,
+        copy=False,
+        **config.env_options,
     )
 
 
@@ -160,6 +177,8 @@ class Actor:
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """Goes on from a state; False if the environments had to start new episodes."""
+        if "generator" not in state:  # of a runner that keeps none
+            return False
         self.generator.set_state(state["generator"].cpu())
         if "envs" not in state or not getattr(self.envs, "has_state", False):
             return False

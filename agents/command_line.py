@@ -10,9 +10,9 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from agents.checkpoint import CheckpointError
-from agents.config import parse_count
+from agents.options import parse_count
 
-USAGE, NO_CHECKPOINT = 2, 5
+USAGE, ACTORS_FAILED, NO_CHECKPOINT = 2, 4, 5
 """Exit codes beside 0 (done), 1 (a failure of the work), 130 and 143 (interrupted, terminated)."""
 
 _registry = ConstructorRegistry()

@@ -1,15 +1,14 @@
 """What a run is made of: one flat record, its presets per task, and its checks."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import torch
 from tyro.conf import arg
 
+from agents.options import parse_options
 from envs.card import TaskCard
 
 
@@ -38,7 +37,7 @@ class Config:
     total_steps: int = 1_500_000
     """Env steps to train for."""
     num_envs: int = 32
-    """Environments stepped together (B)."""
+    """Environments in a batch (B), of all actors together."""
     unroll_length: int = 0
     """Steps per unroll (T), the reach of the gradient. 0: one whole episode and the step that resets it
     where the task's episodes have a fixed length, else 128."""
@@ -75,6 +74,22 @@ class Config:
     """V-trace: clip of the trace coefficients."""
     lambda_: Annotated[float, arg(name="lambda")] = 1.0
     """V-trace: decay of the traces."""
+
+    runner: Literal["auto", "local", "process"] = "auto"
+    """Where environments are stepped. local: here, in turn with learning; bit-reproducible. process: by
+    actors in processes of their own, while learning goes on. auto: process for an environment that is not
+    Longhold's own, where there is more than one processor core; else local."""
+    num_actors: int = 0
+    """process: actors; each steps its share of the environments. 0: one for each processor core but one."""
+    max_policy_lag: int = 2
+    """process: updates that the weights of an actor may be behind those that learn. 0: acting and learning
+    take turns, and runs are reproducible."""
+    actor_deadline_s: float = 60.0
+    """process: seconds that one step of an actor's environments may take; then it is taken for hung, and
+    replaced."""
+    max_actor_failures: int = 20
+    """process: actors that may be replaced within an hour, as they died, failed or hung; one more ends the
+    run."""
 
     device: str = "auto"
     """auto (CUDA where there is one, else CPU), cpu, cuda or cuda:N."""
@@ -132,19 +147,16 @@ RANGES: dict[str, tuple[float, float]] = {
     "pg_rho_bar": (0, 1e12),
     "c_bar": (0, 1e12),
     "lambda_": (0, 1),
+    "num_actors": (0, 4096),
+    "max_policy_lag": (0, 1000),
+    "actor_deadline_s": (1e-3, 1e9),
+    "max_actor_failures": (0, 10**9),
     "num_threads": (1, 4096),
     "log_every_steps": (0, 10**15),
     "gates_every_steps": (0, 10**15),
     "checkpoint_every_s": (0, 1e9),
 }
 """Least and greatest value of each number."""
-
-
-RESERVED = {
-    "env-opt": ("env_id", "num_envs", "seed", "first_index", "backend", "copy"),
-    "core-opt": ("name", "input_size", "hidden_size"),
-}
-"""Options that aren't the user's."""
 
 
 def flag(field: str) -> str:
@@ -169,67 +181,13 @@ def check(config: Config) -> None:
     for field in ("env", "core", "device", "log_dir"):
         if not isinstance(getattr(config, field), str) or not getattr(config, field):
             raise ValueError(f"{flag(field)} must be a name, got {getattr(config, field)!r}")
-    for field in ("env_backend", "optimizer"):
+    for field in ("env_backend", "optimizer", "runner"):
         choices, value = get_args(hints[field]), getattr(config, field)
         if value not in choices:
             raise ValueError(f"{flag(field)} must be {' or '.join(choices)}, got {value!r}")
     resolve_device(config.device)
     for options in (("env-opt", config.env_opt), ("core-opt", config.core_opt)):
         parse_options(*options)
-
-
-def parse_options(name: str, items: tuple[str, ...]) -> dict[str, Any]:
-    """Reads options such as "length=100": whole numbers, numbers, true and false, else text.
-
-    Raises:
-        ValueError: one line; an item is not name=value, or a name stands twice or isn't the user's.
-    """
-    options: dict[str, Any] = {}
-    for item in items:
-        key, equals, text = str(item).partition("=")
-        if not equals or not key.isidentifier():
-            raise ValueError(f"--{name} takes name=value, got {item!r}")
-        if key in options:
-            raise ValueError(f"--{name} gives {key!r} twice")
-        if key in RESERVED.get(name, ()):
-            raise ValueError(f"--{name} can't set {key!r}: the run decides it")
-        options[key] = parse_value(text)
-    return options
-
-
-def parse_value(text: str) -> int | float | bool | str:
-    """The value that a text stands for."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return parse_count(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def parse_count(text: str) -> int:
-    """A whole number, also as 1e6, 2M, 500k, 1_000.
-
-    Raises:
-        ValueError: the text is no whole number.
-    """
-    exponents = {"k": 3, "m": 6, "g": 9, "b": 9}
-    try:
-        return int(text)
-    except ValueError:
-        exponent = exponents.get(text[-1:].lower(), 0)
-    try:
-        # Decimal, since 2.3 * 1e6 is no whole number in binary.
-        number = Decimal(text[:-1] if exponent else text).scaleb(exponent)
-        if math.isfinite(number) and number.adjusted() < 30 and number == number.to_integral_value():
-            return int(number)
-    except ArithmeticError:  # no number, or one far out of reach
-        pass
-    raise ValueError(f"{text!r} is no whole number")
 
 
 def resolve_device(name: str) -> torch.device:

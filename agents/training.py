@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from agents.actor import card_of, make_envs
@@ -27,8 +28,11 @@ from agents.config import (
 from agents.gate_metrics import gate_metrics
 from agents.learner import Learner
 from agents.metrics import CurveWriter, Display, Stopwatch
-from agents.network import make_network
+from agents.network import Network, make_network
+from agents.runners import Runner, Stopped
 from agents.runners.local import LocalRunner
+from agents.runners.process import make_actor_envs, make_process_runner, resolve_runner
+from agents.runners.supervision import ActorFailure
 from agents.trajectory import Episodes, Inputs
 
 NUM_DIAGNOSED_ENVS = 8
@@ -49,17 +53,24 @@ class Training:
         torch.set_num_threads(config.num_threads)
         self.card = card_of(config)
         self.unroll_length = resolve_unroll_length(config, self.card)
-        envs = make_envs(config, config.num_envs, stream_seed(config.seed, "environments"))
-        num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
-        self.network = make_network(config, envs.single_observation_space, num_actions).to(self.device)
+        self.runner: Runner
+        if resolve_runner(config) == "local":
+            envs = make_envs(config, config.num_envs, stream_seed(config.seed, "environments"))
+            self.network = self._make_network(envs)
+            self.runner = LocalRunner(
+                envs,
+                self.network,
+                unroll_length=self.unroll_length,
+                seed=stream_seed(config.seed, "actions"),
+                reward_scale=config.reward_scale,
+            )
+        else:
+            sample = make_actor_envs(config, 1, 0, 0)  # what is wrong with the task is found here
+            sample.close()
+            self.network = self._make_network(sample)
+            space = sample.single_observation_space
+            self.runner = make_process_runner(config, self.network, space, self.unroll_length)
         self.learner = Learner(self.network, config)
-        self.runner = LocalRunner(
-            envs,
-            self.network,
-            unroll_length=self.unroll_length,
-            seed=stream_seed(config.seed, "actions"),
-            reward_scale=config.reward_scale,
-        )
         self.log_every = config.log_every_steps or max(config.total_steps // 200, 1)
         self.gates_every = config.gates_every_steps or max(config.total_steps // 50, 1)
         self.stopwatch = Stopwatch()
@@ -69,7 +80,10 @@ class Training:
         self._episodes: list[Episodes] = []
         self._steps_at_point = 0
         self._gates_period = 0  # the last one that has a record of the gates
-        self._env_s_at_point = 0.0
+
+    def _make_network(self, envs: VectorEnv) -> Network:
+        num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
+        return make_network(self.config, envs.single_observation_space, num_actions).to(self.device)
 
     def create(self) -> Path:
         """Makes the run's folder and writes the configuration into it.
@@ -115,7 +129,7 @@ class Training:
         lines = [f"skipped a damaged checkpoint: {line}" for line in refused]
         lines.append(f"resuming from {checkpoint} at {self.learner.env_steps:,} env steps")
         if not exact:
-            lines.append("the environments can't tell their state, so their episodes start anew")
+            lines.append(f"{self.runner.anew}, so episodes start anew")
         return lines
 
     def plan(self) -> list[str]:
@@ -147,6 +161,9 @@ class Training:
 
         Returns:
             True at the end, False after a signal (see `stopped_by`).
+
+        Raises:
+            ActorFailure: actors failed too often; the run is saved.
         """
         learner, config = self.learner, self.config
         display = Display(config.total_steps, learner.env_steps)
@@ -156,7 +173,13 @@ class Training:
             with self._signals():
                 while learner.env_steps < config.total_steps and self.stopped_by is None:
                     points_before = learner.env_steps // self.log_every
-                    self.step()
+                    try:
+                        self.step()
+                    except Stopped:
+                        break
+                    except ActorFailure:
+                        self._save()
+                        raise
                     scalars = None
                     if learner.env_steps // self.log_every > points_before:
                         scalars = self._write_point()
@@ -183,16 +206,14 @@ class Training:
             scalars = mean_metrics(self._updates) | episode_metrics(Episodes.concatenate(self._episodes))
             gate_scalars, histograms = self._gates()
         elapsed, shares = self.stopwatch.lap()
-        # Acting holds the environments' time; shown apart, since it is what the user's task costs.
-        envs = (self.runner.actor.env_s - self._env_s_at_point) / elapsed
-        shares = {"envs": envs, **shares, "acting": shares["acting"] - envs}
-        scalars |= gate_scalars
+        scalars |= gate_scalars | self.runner.figures(elapsed, shares.pop("acting"))
+        scalars["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in self._updates)
         scalars["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
         scalars |= {f"speed/share_{part}": share for part, share in shares.items()}
         scalars["speed/updates"] = self.learner.version
         self._curves.write(self.learner.env_steps, scalars, histograms)
         self._updates, self._episodes = [], []
-        self._steps_at_point, self._env_s_at_point = self.learner.env_steps, self.runner.actor.env_s
+        self._steps_at_point = self.learner.env_steps
         return scalars
 
     @torch.no_grad()
@@ -223,6 +244,7 @@ class Training:
 
         def ask(number: int, frame: FrameType | None) -> None:
             self.stopped_by = signal.Signals(number)
+            self.runner.stop()
             restore()
 
         def restore() -> None:

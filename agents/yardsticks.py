@@ -22,32 +22,36 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
         repeats: repetitions.
 
     Returns:
-        "steps_per_s" (env steps, median), the shares of the time "envs_share", "acting_share" (the policy's
-        alone) and "learning_share" in the last repetition, "products_share" (median of the rate's share of
+        "steps_per_s" (env steps, median), the shares of the time in the last repetition as the runner tells
+        them ("envs_share", "acting_share", ..., "learning_share"),
+        "products_share" (median of the rate's share of
         `products_limit`) and "peak_memory_mib" of the process so far.
     """
     training.step()  # compiles and allocates
     rates, shares_of_limit = [], []
-    times: dict[str, float] = {}
-    envs = 0.0
-    for _ in range(repeats):
-        steps, training.runner.actor.env_s = training.learner.env_steps, 0.0
-        training.stopwatch.lap()
-        start = time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            training.step()
-        if training.device.type == "cuda":
-            torch.cuda.synchronize()
-        elapsed, times = training.stopwatch.lap()
-        envs = training.runner.actor.env_s / elapsed
-        rates.append((training.learner.env_steps - steps) / elapsed)
-        shares_of_limit.append(rates[-1] / products_limit(training))
+    shares: dict[str, float] = {}
+    try:
+        for _ in range(repeats):
+            steps = training.learner.env_steps
+            elapsed, _ = training.stopwatch.lap()
+            training.runner.figures(elapsed, 0.0)
+            start = time.perf_counter()
+            while time.perf_counter() - start < seconds:
+                training.step()
+            if training.device.type == "cuda":
+                torch.cuda.synchronize()
+            elapsed, times = training.stopwatch.lap()
+            figures = training.runner.figures(elapsed, times.pop("acting"))
+            shares = {n.removeprefix("speed/share_"): v for n, v in figures.items() if "share_" in n}
+            shares |= times
+            rates.append((training.learner.env_steps - steps) / elapsed)
+            shares_of_limit.append(rates[-1] / products_limit(training))
+    finally:
+        training.runner.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "steps_per_s": statistics.median(rates),
-        "envs_share": envs,
-        "acting_share": times["acting"] - envs,
-        "learning_share": times["learning"],
+        **{f"{part}_share": share for part, share in shares.items()},
         "products_share": statistics.median(shares_of_limit),
         "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
     }

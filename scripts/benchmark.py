@@ -92,6 +92,10 @@ class Train:
     """Threads of torch."""
     device: str = Config.device
     """auto, cpu, cuda or cuda:N."""
+    runner: Literal["auto", "local", "process"] = Config.runner
+    """Where environments are stepped."""
+    env_backend: Literal["auto", "gymnasium"] = Config.env_backend
+    """Whose version of the task."""
     seconds: float = 5.0
     """Time for each repetition."""
     repeats: int = 3
@@ -235,9 +239,11 @@ def trainings(asked: Train) -> list[Config]:
                 num_envs=asked.num_envs,
                 num_threads=asked.num_threads,
                 device=asked.device,
+                runner=asked.runner,
+                env_backend=asked.env_backend,
             )
             check(config)
-            Training(config)
+            Training(config).runner.close()
             configs.append(config)
     return configs
 
@@ -252,8 +258,10 @@ def measure_training(asked: Train, configs: list[Config]) -> None:
     for config in configs:
         found = measure(Training(config), asked.seconds, asked.repeats)
         rows.append({**dataclasses.asdict(config), **found})
-        parts = ", ".join(f"{part} {found[f'{part}_share']:.0%}" for part in ("envs", "acting", "learning"))
-        near = f"{found['products_share']:.0%} of its products' rate, " if found["products_share"] else ""
+        shares = {name.removesuffix("_share"): value for name, value in found.items() if "_share" in name}
+        products = shares.pop("products")
+        parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
+        near = f"{products:.0%} of its products' rate, " if products else ""
         print(
             f"{config.env:<24}{config.core:<12}{short(found['steps_per_s']):>8} steps/s   {parts}   "
             f"{near}{found['peak_memory_mib']:,.0f} MiB",

@@ -15,8 +15,8 @@ import torch
 import tyro
 
 from agents.command_line import parse, usage_errors
-from agents.config import parse_options
 from agents.metrics import say
+from agents.options import parse_options
 from cores import make_core
 from cores.conformance import RULES, Finding, check_core
 

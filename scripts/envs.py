@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from agents.command_line import parse, usage_errors
-from agents.config import parse_options
 from agents.metrics import say
+from agents.options import parse_options
 from agents.recording.video import check_place, require_pillow
 from envs import ENVS, GymVectorEnv, NativeVectorEnv, TaskCard, make_vector_env, task_card
 

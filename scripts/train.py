@@ -14,14 +14,16 @@ from typing import Annotated
 
 import tyro
 
-from agents.command_line import parse, usage_errors
+from agents.command_line import ACTORS_FAILED, flat, parse, usage_errors
 from agents.config import PRESETS, Config, check, flag
 from agents.evaluation import evaluate, read_config
 from agents.metrics import say
+from agents.runners.supervision import ActorFailure
 from agents.training import Training
 
 NUM_EVALUATION_EPISODES = 1000
 MAY_CHANGE = {"total_steps", "device", "num_threads"}
+MAY_CHANGE |= {"runner", "num_actors", "max_policy_lag", "actor_deadline_s", "max_actor_failures"}
 MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s"}
 """What a resumed run may do differently; all else would make it another run."""
 
@@ -49,7 +51,13 @@ def main(words: Sequence[str]) -> int:
         say(line)
     say(f"curves    tensorboard --logdir {config.log_dir}")
 
-    if not training.run():
+    try:
+        finished = training.run()
+    except ActorFailure as error:
+        print(f"train: {flat(error)}", file=sys.stderr)
+        say(f"everything is saved. Go on with\n  python -m scripts.train --resume {training.folder}")
+        return ACTORS_FAILED
+    if not finished:
         assert training.stopped_by is not None
         steps = training.learner.env_steps
         say(f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with")

@@ -13,19 +13,16 @@ import torch
 from agents.config import (
     PRESETS,
     RANGES,
-    RESERVED,
     Config,
     check,
     config_from_dict,
     describe_gradient_path,
     flag,
-    parse_count,
-    parse_options,
-    parse_value,
     resolve_device,
     resolve_unroll_length,
     stream_seed,
 )
+from agents.options import RESERVED, parse_count, parse_options, parse_value
 from cores import make_core
 from envs import ENVS, make_vector_env, task_card
 

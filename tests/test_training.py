@@ -39,6 +39,7 @@ def small(folder: Path, **changes) -> Config:
         total_steps=300,
         log_every_steps=20,
         log_dir=str(folder),
+        runner="local",
     )
     return dataclasses.replace(config, **changes)
 

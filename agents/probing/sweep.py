@@ -14,8 +14,9 @@ from threading import Thread
 
 import torch
 
-from agents.config import parse_options, resolve_device
+from agents.config import resolve_device
 from agents.metrics import PLAIN_LINE_EVERY_S, clock, say
+from agents.options import parse_options
 from agents.probing import records
 from agents.probing.fitting import Point, fit, make_reader
 from agents.probing.task import Task

@@ -15,6 +15,8 @@ from agents.trajectory import Trajectory
 class LocalRunner:
     """Acts when asked to, with the weights published last, so the data is on-policy."""
 
+    anew = "the environments can't tell their state"
+
     def __init__(
         self, envs: VectorEnv, network: Network, *, unroll_length: int, seed: int, reward_scale: float
     ):
@@ -22,6 +24,7 @@ class LocalRunner:
         self.actor = Actor(envs, copy.deepcopy(network), seed=seed, reward_scale=reward_scale)
         # Two, in turn: the copy of one to a GPU may still be under way when the next unroll begins.
         self._buffers = [self.actor.allocate(unroll_length) for _ in range(2)]
+        self._env_s = 0.0
 
     def next(self) -> Trajectory:
         """The next unroll, in buffers that the call after the next overwrites."""
@@ -34,6 +37,15 @@ class LocalRunner:
         own = self.actor.network.state_dict()
         torch._foreach_copy_(list(own.values()), [weights[name] for name in own])
         self.actor.version = version
+
+    def stop(self) -> None:
+        """Nothing: an unroll is made to its end."""
+
+    def figures(self, elapsed_s: float, next_share: float) -> dict[str, float]:
+        """Where the time of acting went: the environments' part is what the user's task costs."""
+        envs = (self.actor.env_s - self._env_s) / elapsed_s
+        self._env_s = self.actor.env_s
+        return {"speed/share_envs": envs, "speed/share_acting": next_share - envs}
 
     def close(self) -> None:
         """Releases the environments."""

@@ -1,0 +1,97 @@
+"""Environments for actors in other processes: they count, know who and when they are, and fail on demand."""
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import torch
+from counting import CountingEnv, counting_network
+
+from agents.runners.worker import Recipe
+
+LENGTHS = [[3, 4, 2], [4, 1, 6, 1, 1], [9, 2, 3]]
+A = 4
+ERAS = 97
+ERA = 10_000
+"""Episodes of one actor are numbered from (its seed modulo ERAS) * ERA + 1: no two actors' are the same."""
+BIT = 2.0**-10
+"""What a network of `tell_version` adds to the first logit for each version."""
+
+
+class NumberedEnv(CountingEnv):
+    """Observes (environment in the whole run, era and episode, step); a file tells it to fail once.
+
+    The file bears the index of the first environment, and says "raise", "exit", "sleep" or, to whoever
+    begins anew, "sleep in reset".
+    """
+
+    def __init__(self, folder, num_envs, seed, first_index):
+        self.first, self.era = first_index, seed % ERAS
+        self.file = Path(folder) / str(first_index)
+        super().__init__(LENGTHS[first_index : first_index + num_envs], A)
+
+    def _see(self, b):
+        super()._see(b)
+        self.buffers[0][b, :2] += self.first, self.era * ERA
+
+    def fail(self, *faults):
+        if not self.file.exists() or (fault := self.file.read_text()) not in faults:
+            return
+        self.file.with_suffix(".begun").write_text(str(self.episode.sum()))
+        self.file.unlink()
+        if fault == "raise":
+            raise KeyError("100 %\nbroken")
+        if fault == "exit":
+            os._exit(7)
+        time.sleep(600)
+
+    def reset(self, **words):
+        self.fail("sleep in reset")
+        return super().reset(**words)
+
+    def step(self, actions):
+        self.fail("raise", "exit", "sleep")
+        return super().step(actions)
+
+
+def telling_network(space, num_actions):
+    """A network on a counting core whose logits tell nothing but the version of its weights."""
+    network = counting_network(num_actions)
+    with torch.no_grad():
+        network.policy.weight.zero_()
+        network.policy.bias.zero_()
+    return network
+
+
+def tell_version(network, version):
+    """Makes the weights of a telling network those of a version."""
+    with torch.no_grad():
+        network.policy.bias[0] = version * BIT
+
+
+def numbered_recipe(folder):
+    """How actors on numbered environments are built."""
+    return Recipe(partial(NumberedEnv, str(folder)), telling_network, 0.5)
+
+
+class BreaksEnv(gymnasium.Env):
+    """Fails in its tenth step."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    num_steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.num_steps += 1
+        if self.num_steps == 10:
+            raise OSError("the tenth\nstep")
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+gymnasium.register("Breaks-v0", BreaksEnv)
