@@ -11,7 +11,7 @@ from agents.recording.frames import place
 from envs.scene import Scene
 
 COLUMNS = 2
-WIDTH, HEIGHT = 620, 236
+WIDTH, HEIGHT = 640, 236
 SCENE, VIEW = (0, 46, 440, 184), (448, 46, 164, 184)
 """Left, top, width and height within a task's part."""
 MARGIN = 14
