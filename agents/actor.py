@@ -11,12 +11,12 @@ from torch import Tensor
 from agents.config import Config
 from agents.network import Network, NetworkOutput
 from agents.trajectory import Episodes, Inputs, Trajectory
-from envs import ENVS, TaskCard, make_vector_env, task_card
+from envs import TaskCard, find_task, make_vector_env, task_card
 
 
 def is_native(config: Config) -> bool:
     """Whether a run's environments are Longhold's own compiled ones."""
-    return config.env in ENVS and config.env_backend == "auto"
+    return config.env_backend == "auto" and find_task(config.env) is not None
 
 
 def make_envs(config: Config, num_envs: int, seed: int, *, first_index: int = 0) -> VectorEnv:
