@@ -243,29 +243,34 @@ def toggle(s, place):
 @part
 def take_action(s, action, rules):
     """Do what an action does in every MiniGrid task; return the cell walked onto, or UNSEEN."""
-    if action == LEFT:
-        s.direction = (s.direction + 3) & 3
-    elif action == RIGHT:
-        s.direction = (s.direction + 1) & 3
-    elif action <= TOGGLE:
-        place = ahead(s, rules)
-        cell = s.grid[place]
-        if action == FORWARD:
-            if TRAITS[cell] & OVERLAP:
-                s.x += (s.direction == 0) - (s.direction == 2)
-                s.y += (s.direction == 1) - (s.direction == 3)
-                return cell
-        elif action == PICKUP:
-            if TRAITS[cell] & CARRY and s.carrying == EMPTY:
-                s.carrying = cell
-                s.grid[place] = EMPTY
-        elif action == DROP:
-            if cell == EMPTY and s.carrying != EMPTY:
-                s.grid[place] = s.carrying
-                s.carrying = EMPTY
-        else:
-            toggle(s, place)
-    return np.uint8(UNSEEN)
+    d = s.direction
+    place = ahead(s, rules)
+    cell = s.grid[place]
+    # Turns and walks by arithmetic: which of them it is no processor can foresee, and a wrong guess at a
+    # branch costs more than all of this.
+    walks = np.int64(action == FORWARD) & np.int64(TRAITS[cell] & OVERLAP)
+    s.x += walks * ((d == 0) - (d == 2))
+    s.y += walks * ((d == 1) - (d == 3))
+    s.direction = (d + (action == RIGHT) + 3 * (action == LEFT)) & 3
+    if action > FORWARD:
+        handle(s, action, place)
+    return np.uint8(walks * cell)
+
+
+@part
+def handle(s, action, place):
+    """Do what PICKUP, DROP and TOGGLE do to the cell ahead, at that place of ``grid``."""
+    cell = s.grid[place]
+    if action == PICKUP:
+        if TRAITS[cell] & CARRY and s.carrying == EMPTY:
+            s.carrying = cell
+            s.grid[place] = EMPTY
+    elif action == DROP:
+        if cell == EMPTY and s.carrying != EMPTY:
+            s.grid[place] = s.carrying
+            s.carrying = EMPTY
+    elif action == TOGGLE:
+        toggle(s, place)
 
 
 @part

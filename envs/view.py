@@ -164,11 +164,8 @@ def _observe_words(s, rules, row, size):
     lit = ~_0
     if not rules.see_through:
         lit = _lit_cells(s.grid, start, step, size, backwards, ahead)
-    # Twice, for offsets that are known while compiling.
-    if ahead:
-        _write_lines(s.grid, start, step, size, backwards, lit, row, 3 * size, 3)
-    else:
-        _write_lines(s.grid, start, step, size, backwards, lit, row, 3, 3 * size)
+    to_line, to_cell = (3 * size, 3) if ahead else (3, 3 * size)
+    _write_lines(s.grid, start, step, size, backwards, lit, row, to_line, to_cell)
     store24(row, ((size // 2) * size + size - 1) * 3, ENCODING[s.carrying])
 
 
