@@ -80,6 +80,7 @@ def grid_fields(width: int, height: int, view: int, num_missions: int = 0) -> li
         ("y", np.int16),
         ("direction", np.int8),  # 0 east, 1 south, 2 west, 3 north
         ("carrying", np.uint8),  # a cell's number; EMPTY: nothing
+        ("changed", np.uint8),  # whether the view was last written before something in the grid changed
         ("grid", np.uint8, (max(512, 1 << (room - 1).bit_length()),)),
     ]
     return [*fields, ("mission", np.uint8, (num_missions,))] if num_missions else fields
@@ -124,6 +125,7 @@ def clear(s, rules):
     s.y = -1
     s.direction = 0
     s.carrying = EMPTY
+    s.changed = 1
 
 
 @part
@@ -252,6 +254,7 @@ def take_action(s, action, rules):
     s.x += walks * ((d == 0) - (d == 2))
     s.y += walks * ((d == 1) - (d == 3))
     s.direction = (d + (action == RIGHT) + 3 * (action == LEFT)) & 3
+    s.changed |= walks | (action < FORWARD)
     if action > FORWARD:
         handle(s, action, place)
     return np.uint8(walks * cell)
@@ -271,6 +274,7 @@ def handle(s, action, place):
             s.carrying = EMPTY
     elif action == TOGGLE:
         toggle(s, place)
+    s.changed |= s.grid[place] != cell
 
 
 @part

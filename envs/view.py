@@ -171,7 +171,10 @@ def _observe_words(s, rules, row, size):
 
 @part
 def observe(s, rules, row):
-    """Write the view; see ``observe_cells``."""
+    """Write the view, see ``observe_cells``, unless ``row`` holds it already: no part of the grid changed."""
+    if not s.changed:
+        return
+    s.changed = 0
     # Three copies, each for a size that is known while compiling: their loops unroll.
     if rules.view_size == 7:
         _observe_words(s, rules, row, 7)

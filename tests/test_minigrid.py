@@ -66,7 +66,8 @@ def test_equal_to_minigrid(env_id):
     """Observation, reward, ends, mission, place and direction at every step and reset.
 
     Mutations: two draws of ``begin`` exchanged (cue and order of Memory, door and key of DoorKey); a key
-    that goes with its box; the last action one later (``out_of_time``); a door that any key opens.
+    that goes with its box; the last action one later (``out_of_time``); a door that any key opens; a view left as it
+    was after a toggle, or after a ball has moved (``changed``).
     """
     number = list(TASKS).index(env_id)
     view = VIEW_SIZES[number % len(VIEW_SIZES)]
@@ -174,6 +175,7 @@ def random_grids(view, num_grids, see_through, seed):
     kinds[np.arange(num_grids), state["y"], state["x"]] = EMPTY
     state["direction"] = rng.integers(4, size=num_grids)
     state["carrying"] = rng.choice([EMPTY, BOX + 3], num_grids)
+    state["changed"] = 1
     margin, stride = rules["margin"][0], rules["stride"][0]
     state["grid"] = WALL + COLOURS.index("grey")
     for y in range(height):

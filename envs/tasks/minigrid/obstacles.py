@@ -55,6 +55,7 @@ def move_ball(s, rules, n):
         x = between(s, left, right)
         y = between(s, top, bottom)
         if s.grid[at(rules, x, y)] == EMPTY and not (x == s.x and y == s.y):
+            s.changed = 1
             put(s, rules, x, y, BALL + BLUE)
             put(s, rules, s.balls[n, 0], s.balls[n, 1], EMPTY)
             s.balls[n, 0] = x
