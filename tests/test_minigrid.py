@@ -65,9 +65,9 @@ def test_every_id_is_native():
 def test_equal_to_minigrid(env_id):
     """Observation, reward, ends, mission, place and direction at every step and reset.
 
-    Mutations: two draws of ``begin`` exchanged (cue and order of Memory, door and key of DoorKey); a key
-    that goes with its box; the last action one later (``out_of_time``); a door that any key opens; a view left as it
-    was after a toggle, or after a ball has moved (``changed``).
+    Mutations: two draws of ``begin`` exchanged (cue and order of Memory, the key's and the door's rooms); a
+    key that goes with its box; the last action one later (``out_of_time``); a door that any key opens; a
+    view left as it was after a toggle, or after a ball has moved (``changed``).
     """
     number = list(TASKS).index(env_id)
     view = VIEW_SIZES[number % len(VIEW_SIZES)]
