@@ -84,8 +84,7 @@ class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             seed: the run's seed.
             first_index: index of environment 0 in the whole run.
             copy: whether results are fresh arrays.
-            autoreset_mode: when the next episode begins: NEXT_STEP, SAME_STEP, or DISABLED (when
-                ``reset`` is told to, by a mask).
+            autoreset_mode: NEXT_STEP, SAME_STEP, or DISABLED (``reset`` by a mask begins episodes).
             render_mode: "rgb_array": ``render`` gives frames.
             tile_size: where the observation is a grid of codes, t > 0 shows each as a tile of t × t
                 pixels: the observation is then RGB, [h t, w t, 3] uint8. 0: the codes themselves.
@@ -111,10 +110,9 @@ class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._no_actions = np.zeros(num_envs, np.int64)
         self._rows = self._symbols.reshape(num_envs, -1)
         self._rewards = np.zeros(num_envs, np.float32)
-        self._terminated = np.zeros(num_envs, np.bool_)
-        self._truncated = np.zeros(num_envs, np.bool_)
-        self._same_step = self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
-        self._disabled = self.metadata["autoreset_mode"] == AutoresetMode.DISABLED
+        self._terminated, self._truncated = np.zeros((2, num_envs), np.bool_)
+        mode = self.metadata["autoreset_mode"]
+        self._same_step, self._disabled = mode == AutoresetMode.SAME_STEP, mode == AutoresetMode.DISABLED
         self._begun = False
         self._waiting = False  # with autoreset disabled: an episode has ended that no reset has followed
         self._seed(seed)

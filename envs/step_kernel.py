@@ -58,7 +58,8 @@ def step_kernel(begin: Callable[..., Any], act: Callable[..., Any], observe: Cal
         begin: ``begin(s, rules)`` starts an episode in record ``s``, whose EPISODE_FIELDS are cleared.
         act: ``act(s, action, rules)`` takes an action and returns (reward, terminated, truncated); it
             sets ``s.success``. ``s.episode_length`` counts the actions before this one.
-        observe: ``observe(s, rules, row)`` writes all of the observation, flattened, into ``row`` [K].
+        observe: ``observe(s, rules, row)`` writes all of the observation, flattened, into ``row`` [K],
+            which holds what it wrote there last.
 
         All three are decorated with ``part`` and defined in the task's module; ``rules`` is the record
         of its options.

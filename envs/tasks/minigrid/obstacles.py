@@ -10,23 +10,19 @@ from envs.grid import (
     EMPTY,
     FORWARD,
     GOAL,
-    GREEN,
     LAVA,
     act_towards_goal,
-    agent_at,
     ahead,
     at,
     between,
-    place_agent,
     place_anywhere,
     put,
-    room,
 )
 from envs.step_kernel import step_kernel
+from envs.tasks.minigrid.goal import begin_empty
 from envs.tasks.minigrid.task import MiniGridTask, World, variant
 from envs.view import observe
 
-EAST = 0
 NUM_TRIES = 101
 """How often MiniGrid looks for a free cell beside a ball before the ball stays where it is."""
 
@@ -34,12 +30,7 @@ NUM_TRIES = 101
 @part
 def begin(s, rules):
     """Put the agent in its corner or anywhere, then the balls."""
-    room(s, rules)
-    put(s, rules, rules.width - 2, rules.height - 2, GOAL + GREEN)
-    if rules.random_start:
-        place_agent(s, rules, 0, 0, rules.width, rules.height)
-    else:
-        agent_at(s, 1, 1, EAST)
+    begin_empty(s, rules)
     for n in range(len(s.balls)):
         x, y = place_anywhere(s, rules, BALL + BLUE)
         s.balls[n, 0] = x
