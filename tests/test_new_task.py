@@ -41,6 +41,7 @@ def test_the_guides_task():
     part = make_vector_env("lights:Lights", 100, first_index=200, lights=3, delay=5)
     rng, wins, guessed = np.random.default_rng(0), [], []
     seen = whole.reset()[0]
+    assert set(whole.oracle().tolist()) == {0, 1, 2}
     np.testing.assert_array_equal(part.reset()[0], seen[200:])
     for t in range(120):
         actions = whole.oracle() if t < 60 else rng.integers(3, size=300)

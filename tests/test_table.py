@@ -5,7 +5,7 @@ import torch
 
 from cores.kernels.table import table_sum
 
-COUNTS = (2, 5, 3, 4, 1, 7)
+COUNTS = (2, 5, 3, 4, 1, 7, 3, 2, 6)
 R, E = 11, 6
 
 
@@ -19,7 +19,7 @@ def made(dtype=torch.float64, integer=torch.uint8, num_symbols=6, seed=0):
     return symbols, offsets, table, torch.randn(E, dtype=dtype, generator=generator)
 
 
-@pytest.mark.parametrize("num_symbols", [1, 4, 6])
+@pytest.mark.parametrize("num_symbols", [1, 4, 6, 9])
 @pytest.mark.parametrize("integer", [torch.uint8, torch.int64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_literal_sum(dtype, integer, num_symbols):
