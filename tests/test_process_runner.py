@@ -78,6 +78,17 @@ class Consumer:
             assert time.monotonic() < until
             self.runner._crew.watch(0.05)
 
+    def provoke(self, actor, fault):
+        """Tells an actor what to do wrong, and sees that it gets to it: one with all made waits for more."""
+        order, crew = self.folder / str(actor), self.runner._crew
+        order.write_text(fault)
+        until = time.monotonic() + 10
+        while order.exists():
+            assert time.monotonic() < until
+            crew.watch(0.05)
+            if order.exists() and crew.num_handed[actor] == crew._granted:
+                self.take()
+
     def starve(self, actor):
         """Stops an actor, and takes batches until the next one is its to make."""
         os.kill(self.process(actor).pid, signal.SIGSTOP)
@@ -210,9 +221,8 @@ def test_an_actor_that_hangs_is_found(consumer):
 
     Mutations: the reset given START_S; the stack of another thread taken for the place.
     """
-    (consumer.folder / "1").write_text("sleep")
     generation = consumer.runner._crew.generations[1]
-    consumer.watch_until(lambda: not (consumer.folder / "1").exists(), 10)
+    consumer.provoke(1, "sleep")
     (consumer.folder / "1").write_text("sleep in reset")
     consumer.said.clear()
     consumer.watch_until(lambda: consumer.said, DEADLINE_S + 2)
