@@ -10,8 +10,9 @@ import numpy as np
 
 from agents.actor import Actor, make_envs
 from agents.checkpoint import CheckpointError, load_checkpoint
-from agents.config import Config, config_from_dict, stream_seed
+from agents.config import Config, stream_seed
 from agents.network import Network, make_network
+from agents.run_folder import read_config
 from agents.trajectory import Episodes
 from envs import TaskCard
 
@@ -91,24 +92,6 @@ def load_run(folder: Path) -> tuple[Config, Network, int, list[str]]:
         return config, network, state["learner"]["env_steps"], refused
     except (RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{checkpoint} does not fit {folder / 'config.json'}: {error}") from None
-
-
-def read_config(folder: Path) -> Config:
-    """The configuration of a run.
-
-    Raises:
-        ValueError: the folder is no run, or its configuration can't be used.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ValueError(f"{folder} is no run folder: it holds no config.json")
-    try:
-        values = json.loads(path.read_text())
-        if not isinstance(values, dict):
-            raise ValueError("not a table of fields")
-        return config_from_dict(values)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def evaluate(config: Config, network: Network, *, num_episodes: int, seed: int, env_steps: int) -> Evaluation:

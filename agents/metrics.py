@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
+
+from agents.trajectory import Episodes
 
 PLAIN_LINE_EVERY_S = 10.0
 
@@ -189,3 +193,25 @@ def clock(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60}m{seconds % 60:02d}s"
     return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
+
+
+def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
+    """The mean of each metric over updates; the one place that waits for the device."""
+    on_device = [name for name, value in updates[0].items() if isinstance(value, Tensor)]
+    rows = torch.stack([torch.stack([update[name] for name in on_device]) for update in updates])  # [U, M]
+    means = dict(zip(on_device, rows.mean(0).tolist(), strict=True))
+    for name in updates[0]:
+        if name not in means:
+            means[name] = sum(update[name] for update in updates) / len(updates)
+    return means
+
+
+def episode_metrics(episodes: Episodes) -> dict[str, float]:
+    """Means over the episodes that ended; none if none did."""
+    if not len(episodes.returns):
+        return {}
+    known = episodes.successes[~np.isnan(episodes.successes)]
+    metrics = {"episode/success": float(known.mean())} if len(known) else {}
+    metrics["episode/return"] = float(episodes.returns.mean())
+    metrics["episode/length"] = float(episodes.lengths.mean())
+    return metrics

@@ -1,15 +1,9 @@
 """A run from its configuration to its last checkpoint: the loop that a reader starts from."""
 
 import dataclasses
-import json
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,12 +21,14 @@ from agents.config import (
 )
 from agents.gate_metrics import gate_metrics
 from agents.learner import Learner
-from agents.metrics import CurveWriter, Display, Stopwatch
+from agents.metrics import CurveWriter, Display, Stopwatch, episode_metrics, mean_metrics
 from agents.network import Network, make_network
+from agents.run_folder import make_run_folder
 from agents.runners import Runner, Stopped
 from agents.runners.local import LocalRunner
 from agents.runners.process import make_actor_envs, make_process_runner, resolve_runner
 from agents.runners.supervision import ActorFailure
+from agents.signals import leave_on_signal
 from agents.trajectory import Episodes, Inputs
 
 NUM_DIAGNOSED_ENVS = 8
@@ -91,17 +87,9 @@ class Training:
         Raises:
             ValueError: the folder can't be written.
         """
-        config = self.config
-        parent = Path(config.log_dir) / safe_name(config.env) / safe_name(config.core)
-        name = f"seed{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            self.folder = make_unique(parent, name)
-        except OSError as error:
-            raise ValueError(f"--log-dir: {parent} can't be written ({error.strerror})") from None
-        (self.folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+        self.folder = make_run_folder(self.config)
         self._curves = CurveWriter(self.folder)
-        self._curves.write_config(dataclasses.asdict(config))
+        self._curves.write_config(dataclasses.asdict(self.config))
         return self.folder
 
     def restore(self, folder: Path) -> list[str]:
@@ -170,7 +158,7 @@ class Training:
         saved_at = time.monotonic()
         self.stopwatch.lap()
         try:
-            with self._signals():
+            with leave_on_signal(self._leave):
                 while learner.env_steps < config.total_steps and self.stopped_by is None:
                     points_before = learner.env_steps // self.log_every
                     try:
@@ -229,6 +217,10 @@ class Training:
         core = self.network.core
         return gate_metrics(core.unroll_gates(self.network.core_inputs(inputs), state, inputs.resets))
 
+    def _leave(self, number: signal.Signals) -> None:
+        self.stopped_by = number
+        self.runner.stop()
+
     def _save(self) -> None:
         state = {
             "learner": self.learner.state_dict(),
@@ -237,61 +229,3 @@ class Training:
         }
         save_checkpoint(self.folder / "checkpoints", state, self.learner.env_steps)
         self._curves.flush()
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM asks the loop to save and leave; a second one acts as ever."""
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            self.stopped_by = signal.Signals(number)
-            self.runner.stop()
-            restore()
-
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            restore()
-
-
-def safe_name(name: str) -> str:
-    """A name as one part of a path."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "-"
-
-
-def make_unique(parent: Path, name: str) -> Path:
-    """Makes a new folder of this name, or name-2, name-3, ... where it is taken."""
-    for number in range(1, 10_000):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise FileExistsError(f"{parent / name} and 10 000 like it are taken")
-
-
-def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
-    """The mean of each metric over updates; the one place that waits for the device."""
-    on_device = [name for name, value in updates[0].items() if isinstance(value, Tensor)]
-    rows = torch.stack([torch.stack([update[name] for name in on_device]) for update in updates])  # [U, M]
-    means = dict(zip(on_device, rows.mean(0).tolist(), strict=True))
-    for name in updates[0]:
-        if name not in means:
-            means[name] = sum(update[name] for update in updates) / len(updates)
-    return means
-
-
-def episode_metrics(episodes: Episodes) -> dict[str, float]:
-    """Means over the episodes that ended; none if none did."""
-    if not len(episodes.returns):
-        return {}
-    known = episodes.successes[~np.isnan(episodes.successes)]
-    metrics = {"episode/success": float(known.mean())} if len(known) else {}
-    metrics["episode/return"] = float(episodes.returns.mean())
-    metrics["episode/length"] = float(episodes.lengths.mean())
-    return metrics

@@ -20,8 +20,8 @@ import tyro
 from agents.actor import card_of
 from agents.command_line import parse, usage_errors
 from agents.config import Config
-from agents.evaluation import read_config
 from agents.intervals import bootstrap_interval
+from agents.run_folder import read_config
 from envs import TaskCard
 
 NUM_GRID_POINTS = 100

@@ -16,8 +16,9 @@ import tyro
 
 from agents.command_line import ACTORS_FAILED, flat, parse, usage_errors
 from agents.config import PRESETS, Config, check, flag
-from agents.evaluation import evaluate, read_config
+from agents.evaluation import evaluate
 from agents.metrics import say
+from agents.run_folder import read_config
 from agents.runners.supervision import ActorFailure
 from agents.training import Training
 

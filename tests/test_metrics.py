@@ -12,8 +12,19 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents import metrics
-from agents.metrics import CurveWriter, Display, Stopwatch, clock, describe, drop_points_after, say, short
-from agents.training import episode_metrics, make_unique, mean_metrics, safe_name
+from agents.metrics import (
+    CurveWriter,
+    Display,
+    Stopwatch,
+    clock,
+    describe,
+    drop_points_after,
+    episode_metrics,
+    mean_metrics,
+    say,
+    short,
+)
+from agents.run_folder import make_unique, safe_name
 from agents.trajectory import Episodes
 
 

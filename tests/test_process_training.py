@@ -14,7 +14,7 @@ from fickle_envs import BreaksEnv
 
 from agents.checkpoint import load_checkpoint, split_state
 from agents.config import Config
-from agents.evaluation import read_config
+from agents.run_folder import read_config
 from agents.runners import process
 from agents.runners.process import resolve_runner
 from agents.training import Training

@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.actor import make_envs
 from agents.checkpoint import load_checkpoint, split_state
 from agents.config import Config
-from agents.evaluation import read_config
+from agents.run_folder import read_config
 from agents.training import Training
 from envs import ENVS, GymVectorEnv
 from envs.tasks.tmaze import TMaze
