@@ -3,7 +3,6 @@
 Source: Espeholt et al. 2018 (arXiv 1802.01561), section 4.2 and appendix.
 """
 
-import copy
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from agents.loss import (
     uniform_divergence,
 )
 from agents.network import Network
+from agents.optimizer import Optimizer
 from agents.trajectory import Trajectory
 from agents.vtrace import vtrace
 
@@ -29,7 +29,7 @@ class Learner:
     def __init__(self, network: Network, config: Config):
         self.network, self.config = network, config
         self.device = next(network.parameters()).device
-        self.optimizer = make_optimizer(network, config)
+        self.optimizer = Optimizer(network.named_parameters(), config.optimizer, config.optimizer_epsilon)
         self.version = 0  # updates so far
         self.env_steps = 0
 
@@ -45,18 +45,16 @@ class Learner:
         config = self.config
         trajectory = trajectory.to(self.device)
         learning_rate = self.schedule(config.learning_rate, config.learning_rate_final)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         exploration_cost = self.schedule(config.exploration_cost, config.exploration_cost_final)
         entropy_cost = self.schedule(config.entropy_cost, config.entropy_cost_final)
 
         loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()
         metrics["learner/gradient_norm"] = nn.utils.clip_grad_norm_(
             self.network.parameters(), config.max_grad_norm
         )
-        self.optimizer.step()
+        self.optimizer.step(learning_rate)
         metrics["learner/learning_rate"] = learning_rate
         metrics["vtrace/policy_lag"] = float(self.version - trajectory.version)
         self.version += 1
@@ -114,12 +112,9 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser and counters."""
-        names = [name for name, _ in self.network.named_parameters()]
-        moments = self.optimizer.state_dict()["state"]
         return {
             "network": self.network.state_dict(),
-            # By name, not by position: a file that lists other parameters is then found out.
-            "optimizer": {names[i]: dict(values) for i, values in moments.items()},
+            "optimizer": self.optimizer.state_dict(),
             "version": self.version,
             "env_steps": self.env_steps,
         }
@@ -131,19 +126,5 @@ class Learner:
             RuntimeError, KeyError: the state belongs to another network.
         """
         self.network.load_state_dict(state["network"])
-        names = [name for name, _ in self.network.named_parameters()]
-        optimizer = self.optimizer.state_dict()
-        moments = state["optimizer"]
-        if moments:  # none before the first update
-            optimizer["state"] = {i: copy.deepcopy(moments[name]) for i, name in enumerate(names)}
-        self.optimizer.load_state_dict(optimizer)
+        self.optimizer.load_state_dict(state["optimizer"])
         self.version, self.env_steps = state["version"], state["env_steps"]
-
-
-def make_optimizer(network: Network, config: Config) -> torch.optim.Optimizer:
-    """Adam or RMSProp over all parameters."""
-    if config.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), config.learning_rate, eps=config.optimizer_epsilon)
-    return torch.optim.RMSprop(
-        network.parameters(), config.learning_rate, alpha=0.99, eps=config.optimizer_epsilon
-    )
