@@ -8,6 +8,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from agents.acting import Acting
 from agents.config import Config
 from agents.network import Network, NetworkOutput
 from agents.trajectory import Episodes, Inputs, Trajectory
@@ -90,7 +91,7 @@ class Actor:
             torch.zeros(B, dtype=torch.int64),
             torch.zeros(B),
         )
-        self._core_state = network.initial_state(B)
+        self._acting = Acting(network, B)
         self._ended = np.zeros(B, bool)  # by the last step: the next one only resets
 
     def allocate(self, unroll_length: int) -> Trajectory:
@@ -113,16 +114,16 @@ class Actor:
         inputs = out.inputs
         for buffer, first in zip(inputs, self._row, strict=True):
             buffer[0] = first
-        out.core_state, out.version = self._core_state, self.version
+        self._acting.refresh()
+        out.core_state, out.version = self._acting.core_state, self.version
         observations, resets, prev_actions, prev_rewards = (field.numpy() for field in inputs)
         actions, rewards = out.actions.numpy(), out.rewards.numpy()
         terminated, valid = out.terminated.numpy(), out.valid.numpy()
         episodes = []
         for t in range(len(actions)):
-            row = inputs.rows(t, t + 1).to(self.device)
-            logits, _, self._core_state = self.network(row, self._core_state)
-            out.behaviour_logits[t] = logits[0]
-            out.actions[t] = self._sample(logits[0])
+            logits = self._acting.logits(inputs.row(t).to(self.device))
+            out.behaviour_logits[t] = logits
+            out.actions[t] = self._sample(logits)
             start = time.perf_counter()
             observations[t + 1], reward, terminated[t], truncated, infos = self.envs.step(actions[t])
             self.env_s += time.perf_counter() - start
@@ -153,8 +154,9 @@ class Actor:
             The network's output for that one row, and its core's gates there, [1, B, H] by name.
         """
         row = Inputs(*(field.unsqueeze(0) for field in self._row)).to(self.device)
-        gates = self.network.core.unroll_gates(self.network.core_inputs(row), self._core_state, row.resets)
-        return self.network(row, self._core_state), gates
+        state = self._acting.core_state
+        gates = self.network.core.unroll_gates(self.network.core_inputs(row), state, row.resets)
+        return self.network(row, state), gates
 
     def _sample(self, logits: Tensor) -> Tensor:
         """Draws actions [B] from logits [B, A] (the race of exponential clocks: Gumbel's trick)."""
@@ -167,7 +169,7 @@ class Actor:
         """Everything the next unroll depends on but the weights; environments only where they can tell."""
         state: dict[str, Any] = {
             "row": dict(self._row._asdict()),
-            "core_state": {str(i): tensor for i, tensor in enumerate(self._core_state)},
+            "core_state": {str(i): tensor for i, tensor in enumerate(self._acting.core_state)},
             "ended": self._ended,
             "generator": self.generator.get_state(),
         }
@@ -187,7 +189,7 @@ class Actor:
         self.envs.load_state_dict(envs)  # type: ignore[attr-defined]
         self._row = Inputs(**{name: state["row"][name].clone() for name in Inputs._fields})
         core_state = state["core_state"]
-        self._core_state = tuple(core_state[str(i)].to(self.device) for i in range(len(core_state)))
+        self._acting.core_state = tuple(core_state[str(i)].to(self.device) for i in range(len(core_state)))
         self._ended = np.asarray(state["ended"]).copy()
         return True
 

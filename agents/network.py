@@ -185,11 +185,17 @@ class Network(nn.Module):
         return self.core.initial_state(batch_size)
 
     def core_inputs(self, inputs: Inputs) -> Tensor:
-        """Encoded observation, previous action and previous reward: [R, B, encoder_size + A + 1]."""
+        """Encoded observation, previous action and previous reward: [..., encoder_size + A + 1].
+
+        Args:
+            inputs: rows of B environments, [R, B, ...], or one row, [B, ...].
+        """
         encoded = functional.relu(self.encoder(inputs.observations))
-        prev_actions = functional.one_hot(inputs.prev_actions, self.num_actions).to(encoded.dtype)
-        past = torch.cat([prev_actions, inputs.prev_rewards.unsqueeze(-1)], -1)  # [R, B, A + 1]
-        past = past * (~inputs.resets.unsqueeze(-1) if self.core.state_shapes else 0.0)
+        past = encoded.new_zeros(*inputs.resets.shape, self.num_actions + 1)  # [..., B, A + 1]
+        if self.core.state_shapes:
+            past.scatter_(-1, inputs.prev_actions.unsqueeze(-1), 1.0)
+            past[..., -1] = inputs.prev_rewards
+            past.masked_fill_(inputs.resets.unsqueeze(-1), 0.0)
         return torch.cat([encoded, past], -1)
 
     def forward(self, inputs: Inputs, core_state: State) -> NetworkOutput:

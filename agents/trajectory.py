@@ -36,9 +36,9 @@ class Inputs(NamedTuple):
     prev_rewards: Tensor
     """[R, B] float32: scaled reward that came with it; 0 at a reset."""
 
-    def rows(self, start: int, stop: int) -> "Inputs":
-        """Rows start to stop, as views."""
-        return Inputs(*(field[start:stop] for field in self))
+    def row(self, t: int) -> "Inputs":
+        """Row t, as views without the axis of rows."""
+        return Inputs(*(field[t] for field in self))
 
     def to(self, device: torch.device) -> "Inputs":
         """The same rows on a device (no copy where they are there already)."""

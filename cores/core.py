@@ -4,6 +4,8 @@ Source: none; this is the contract. An unroll is cut from a stream of steps, as 
 "IMPALA", so one may hold the end of an episode and the start of the next: resets are part of the unroll.
 """
 
+from typing import Protocol
+
 import torch
 from torch import nn
 
@@ -47,6 +49,48 @@ def restart(reset: torch.Tensor, initial: State, state: State) -> State:
         torch.where(reset.view(-1, *(1,) * (old.dim() - 1)), new, old)
         for new, old in zip(initial, state, strict=True)
     )
+
+
+class Stepper(Protocol):
+    """Takes a core's steps one at a time, without gradients, and keeps the state between them: acting.
+
+    Attributes:
+        state: tensors [B, ...]: the state after the last step; zeros at first. It may be replaced.
+    """
+
+    state: State
+
+    def refresh(self) -> None:
+        """Takes up the core's weights as they are now; later changes may go unnoticed until the next call."""
+
+    def step(self, inputs: torch.Tensor, reset: torch.Tensor) -> torch.Tensor:
+        """Reads one input per environment.
+
+        Args:
+            inputs: [B, I], contiguous: inputs.
+            reset: [B] bool: inputs[b] is the first of an episode.
+
+        Returns:
+            [B, output_size]: outputs, in memory that the next step may overwrite.
+        """
+        ...
+
+
+class ReferenceStepper:
+    """A `Stepper` for any core: unrolls of one step."""
+
+    def __init__(self, core: "RecurrentCore", batch_size: int) -> None:
+        self._core = core
+        self.state = core.initial_state(batch_size)
+
+    def refresh(self) -> None:
+        """Does nothing: every step looks at the weights."""
+
+    @torch.no_grad()
+    def step(self, inputs: torch.Tensor, reset: torch.Tensor) -> torch.Tensor:
+        """Reads one input per environment; see `Stepper`."""
+        out, self.state = self._core(inputs.unsqueeze(0), self.state, reset.unsqueeze(0))
+        return out[0]
 
 
 class RecurrentCore(nn.Module):
@@ -141,6 +185,17 @@ class RecurrentCore(nn.Module):
             out, state = self.step(projected, restart(first, initial, state))
             outputs.append(out)
         return torch.stack(outputs), state
+
+    def stepper(self, batch_size: int) -> Stepper:
+        """Makes what takes this core's steps one at a time, as an actor does; a faster way may override it.
+
+        Args:
+            batch_size: B, number of environments.
+
+        Returns:
+            A stepper in the initial state. A core that moves to another device or dtype needs a new one.
+        """
+        return ReferenceStepper(self, batch_size)
 
     def gates(self, projected: torch.Tensor, state: State) -> dict[str, torch.Tensor]:
         """Tells how far each gate stands open in the step that `step` would take.

@@ -5,11 +5,13 @@ equations 5 to 8; Gu et al. 2020, "Improving the Gating Mechanism of Recurrent N
 1910.09890) for the update gate of the UR-GRU.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from cores.core import RecurrentCore, State
+from cores.core import RecurrentCore, State, Stepper
 from cores.gates import (
     GATE_GAIN,
     STARTS,
@@ -18,7 +20,7 @@ from cores.gates import (
     require_choice,
     require_flag,
 )
-from cores.kernels import Weights, fusable, fused_gru_unroll, gated_gru_cell
+from cores.kernels import Weights, fusable, fused_gru_unroll, gated_gru_cell, gru_stepper
 from cores.norm import initial_gain, normalise
 
 
@@ -161,14 +163,32 @@ class GatedGRU(RecurrentCore):
             Fused, it can be differentiated once; `RecurrentCore.forward(core, ...)` as often as one likes.
         """
         self.require_unroll(inputs, state, reset)
-        weights = Weights(self.weight_ih, self.weight_hh, self.bias)
+        cell = self._cell(inputs, *state)
+        if cell is None:
+            return super().forward(inputs, state, reset)
+        out, h = fused_gru_unroll(cell, inputs, state[0], reset, self._weights())
+        return out, (h,)
+
+    def stepper(self, batch_size: int) -> Stepper:
+        """Makes what takes this core's steps one at a time; see `RecurrentCore.stepper`.
+
+        Args:
+            batch_size: B, number of environments.
+        """
+        cell = self._cell() if self.weight_hh.is_cpu else None
+        if cell is None:
+            return super().stepper(batch_size)
+        return gru_stepper(cell, self._weights(), batch_size)
+
+    def _weights(self) -> Weights:
+        return Weights(self.weight_ih, self.weight_hh, self.bias)
+
+    def _cell(self, *tensors: torch.Tensor) -> Any:
+        """The fused cell for these tensors and the weights; None where the unroll can't be fused."""
         plain = type(self) is GatedGRU and self.gain is None  # a subclass may step otherwise
-        if plain and fusable(inputs, *state, *weights):
-            cell = gated_gru_cell(self.help, inputs.device.type)
-            if cell is not None:
-                out, h = fused_gru_unroll(cell, inputs, state[0], reset, weights)
-                return out, (h,)
-        return super().forward(inputs, state, reset)
+        if not plain or not fusable(*tensors, *self._weights()):
+            return None
+        return gated_gru_cell(self.help, self.weight_hh.device.type)
 
     def gates(self, projected: torch.Tensor, state: State) -> dict[str, torch.Tensor]:
         """Tells how far each gate stands open in the step that `step` would take.

@@ -4,11 +4,13 @@ Source: Gu et al. 2020, "Improving the Gating Mechanism of Recurrent Neural Netw
 whose ablation is this grid; Hochreiter & Schmidhuber 1997 and Gers et al. 2000 for the LSTM itself.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from cores.core import RecurrentCore, State, require_size
+from cores.core import RecurrentCore, State, Stepper, require_size
 from cores.gates import (
     CHUNK,
     GATE_GAIN,
@@ -20,7 +22,7 @@ from cores.gates import (
     require_choice,
     require_flag,
 )
-from cores.kernels import Weights, fusable, fused_unroll, gated_lstm_cell
+from cores.kernels import Weights, fusable, fused_unroll, gated_lstm_cell, lstm_stepper
 from cores.norm import initial_gain, normalise
 
 
@@ -187,14 +189,33 @@ class GatedLSTM(RecurrentCore):
             Fused, it can be differentiated once; `RecurrentCore.forward(core, ...)` as often as one likes.
         """
         self.require_unroll(inputs, state, reset)
-        weights = Weights(self.weight_ih, self.weight_hh, self.bias)
-        if not self._redefined and self.gain is None and fusable(inputs, *state, *weights):
-            cell = gated_lstm_cell(self.start == "cumax", self.help, self.chunk, inputs.device.type)
-            if cell is not None:
-                h, c = state
-                out, h, c = fused_unroll(cell, inputs, h, c, reset, weights)
-                return out, (h, c)
-        return super().forward(inputs, state, reset)
+        cell = self._cell(inputs, *state)
+        if cell is None:
+            return super().forward(inputs, state, reset)
+        h, c = state
+        out, h, c = fused_unroll(cell, inputs, h, c, reset, self._weights())
+        return out, (h, c)
+
+    def stepper(self, batch_size: int) -> Stepper:
+        """Makes what takes this core's steps one at a time; see `RecurrentCore.stepper`.
+
+        Args:
+            batch_size: B, number of environments.
+        """
+        plain = type(self).forward is GatedLSTM.forward  # a subclass may unroll otherwise
+        cell = self._cell() if plain and self.weight_hh.is_cpu else None
+        if cell is None:
+            return super().stepper(batch_size)
+        return lstm_stepper(cell, self._weights(), batch_size)
+
+    def _weights(self) -> Weights:
+        return Weights(self.weight_ih, self.weight_hh, self.bias)
+
+    def _cell(self, *tensors: torch.Tensor) -> Any:
+        """The fused cell for these tensors and the weights; None where the unroll can't be fused."""
+        if self._redefined or self.gain is not None or not fusable(*tensors, *self._weights()):
+            return None
+        return gated_lstm_cell(self.start == "cumax", self.help, self.chunk, self.weight_hh.device.type)
 
     def gates(self, projected: torch.Tensor, state: State) -> dict[str, torch.Tensor]:
         """Tells how far each gate stands open in the step that `step` would take.

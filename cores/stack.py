@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import nn
 
-from cores.core import RecurrentCore, State
+from cores.core import RecurrentCore, State, Stepper
 
 
 class Stack(RecurrentCore):
@@ -108,6 +108,14 @@ class Stack(RecurrentCore):
             after += new
         return out, after
 
+    def stepper(self, batch_size: int) -> Stepper:
+        """Makes what takes the steps of all layers one at a time; see `RecurrentCore.stepper`.
+
+        Args:
+            batch_size: B, number of environments.
+        """
+        return StackStepper([layer.stepper(batch_size) for layer in self._cores()])
+
     def gates(self, projected: torch.Tensor, state: State) -> dict[str, torch.Tensor]:
         """Tells how far the gates of all layers stand open in the step that `step` would take.
 
@@ -138,3 +146,33 @@ class Stack(RecurrentCore):
         cores = self._cores()
         ends = list(accumulate((len(layer.state_shapes) for layer in cores), initial=0))
         return [(layer, state[a:b]) for layer, (a, b) in zip(cores, pairwise(ends), strict=True)]
+
+
+class StackStepper:
+    """The steppers of layers as one."""
+
+    def __init__(self, layers: Sequence[Stepper]) -> None:
+        self._layers = layers
+
+    @property
+    def state(self) -> State:
+        """The layers' states one after the other."""
+        return tuple(tensor for layer in self._layers for tensor in layer.state)
+
+    @state.setter
+    def state(self, state: State) -> None:
+        """Goes on from a state; it is copied."""
+        parts = iter(state)
+        for layer in self._layers:
+            layer.state = tuple(next(parts) for _ in layer.state)
+
+    def refresh(self) -> None:
+        """Takes up the weights of all layers as they are now."""
+        for layer in self._layers:
+            layer.refresh()
+
+    def step(self, inputs: torch.Tensor, reset: torch.Tensor) -> torch.Tensor:
+        """Reads one input per environment, upwards."""
+        for layer in self._layers:
+            inputs = layer.step(inputs, reset)
+        return inputs

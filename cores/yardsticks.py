@@ -121,7 +121,7 @@ def acting(cores: Mapping[str, RecurrentCore], B: int) -> dict[str, Work]:
     work[MASKED] = lambda: masked_unroll(lstm, inputs, (zeros, zeros), reset)
     work[GRU] = lambda: gru(inputs, zeros)
     for name, core in cores.items():
-        work[name] = partial(core, inputs, core.initial_state(B), reset)
+        work[name] = partial(core.stepper(B).step, inputs[0], reset[0])
     return {name: torch.no_grad()(one) for name, one in work.items()}
 
 

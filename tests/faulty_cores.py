@@ -1,5 +1,7 @@
 """Cores with one planted fault each: what the conformance kit must find, and the rule it must name."""
 
+import copy
+
 import numpy as np
 import torch
 from torch import nn
@@ -294,6 +296,13 @@ class CachesWeights(Sound):
         return h, (h,)
 
 
+class StaleStepper(Sound):
+    """Acts with the weights of its stepper's first day."""
+
+    def stepper(self, batch_size):
+        return super(StaleStepper, copy.deepcopy(self)).stepper(batch_size)
+
+
 class UnsavedConstant(Sound):
     """Keeps a drawn constant outside its state_dict."""
 
@@ -349,6 +358,7 @@ FAULTS = {
     RoundsOnTheWay: "float64",
     WrongBackward: "gradients",
     CachesWeights: "updates",
+    StaleStepper: "stepper",
     UnsavedConstant: "save-load",
     SharedCopies: "deep-copy",
     WrongGates: "gates",

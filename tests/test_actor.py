@@ -98,7 +98,7 @@ def test_row_t_is_row_0_of_the_next_unroll(history):
     """Mutation: the row before it handed on."""
     unrolls, _, _ = history
     for unroll, following in itertools.pairwise(unrolls):
-        for last, first in zip(unroll.inputs.rows(T, T + 1), following.inputs.rows(0, 1), strict=True):
+        for last, first in zip(unroll.inputs.row(T), following.inputs.row(0), strict=True):
             assert torch.equal(last, first)
 
 

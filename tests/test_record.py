@@ -16,6 +16,7 @@ from agents.recording.charts import BLUE, GREEN, ORANGE, Chart, Curve, draw_bars
 from agents.recording.frames import HEIGHT, WIDTH, Title, episode_frames, fitted, verdict_of
 from agents.recording.playback import Episode, play_episode
 from agents.recording.video import write_video
+from agents.trajectory import Inputs
 from envs.scene import Scene, draw, grid
 from scripts import record, train
 
@@ -65,7 +66,7 @@ def test_a_played_episode_is_an_unroll():
     moments = episode.moments
     assert (episode.num_actions, episode.ended, len(moments)) == (70, True, 71)
     assert [moment.action for moment in moments] == [*unroll.actions[:, 0].tolist(), None]
-    rows = unroll.inputs.rows(0, 70)
+    rows = Inputs(*(field[:70] for field in unroll.inputs))
     start = other.network.initial_state(1)
     with torch.no_grad():
         output = other.network(rows, start)

@@ -152,6 +152,11 @@ RULES: dict[str, Rule] = {
         "The core acts or learns with old weights. Look for weights transposed, cast or copied once and "
         "kept.",
     ),
+    "stepper": Rule(
+        unrolls.stepper,
+        "Acting differs from learning. Look at an overridden stepper: step must take the resets, refresh all "
+        "weights, and the state it tells must be a copy.",
+    ),
     "deep-copy": Rule(
         copies.deep_copy,
         "Actors share what should be their own. Look for parameters in globals or class attributes, and at "

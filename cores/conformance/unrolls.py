@@ -113,6 +113,31 @@ def steps(make: Make) -> str | None:
     return None
 
 
+def stepper(make: Make) -> str | None:
+    """Checks that a stepper does what `forward` does: in a state it is given, with resets and new weights."""
+    core, inputs, state = trial(make)
+    reset = resets(inputs, (2, 0), (3, 0), (1, 2))
+    with torch.no_grad():
+        stepping = core.stepper(B)
+        if words := state_difference(stepping.state, core.initial_state(B)):
+            return f"a new stepper's state differs from the initial one {words}"
+        for weights in ("first", "changed"):
+            out, last = core(inputs, state, reset)
+            stepping.refresh()
+            stepping.state = state
+            before = stepping.state
+            for t in range(T):
+                if words := difference(stepping.step(inputs[t].contiguous(), reset[t]), out[t]):
+                    return f"step {t} with {weights} weights differs {words}"
+            if words := state_difference(stepping.state, last):
+                return f"the state after {T} steps with {weights} weights differs {words}"
+            if words := state_difference(before, state):
+                return f"a step changes the state that was told before {words}"
+            for parameter in core.parameters():
+                parameter.mul_(0.5)
+    return None
+
+
 def split(make: Make) -> str | None:
     """Checks that an unroll cut in two, at any place, equals the whole."""
     core, inputs, state = trial(make)

@@ -13,6 +13,7 @@ import torch
 from cores.kernels import gru_unroll, scan_unroll, unroll
 from cores.kernels.gru_unroll import GRUCell
 from cores.kernels.scan_unroll import Scan
+from cores.kernels.stepping import gru_stepper, lstm_stepper
 from cores.kernels.unroll import Cell, Weights
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "fused_unroll",
     "gated_gru_cell",
     "gated_lstm_cell",
+    "gru_stepper",
     "lru_scan",
+    "lstm_stepper",
     "mingru_scan",
 ]
 
@@ -191,7 +194,7 @@ def _gated_lstm(cumax: bool, help: int, chunk: int) -> Cell:
     from cores.kernels import gated_lstm as lstm
     from cores.kernels.products import panels
 
-    return Cell(lstm.forward, lstm.backward, lstm.step, (cumax, help, chunk), panels)
+    return Cell(lstm.forward, lstm.backward, lstm.act, (cumax, help, chunk), panels)
 
 
 @cache
@@ -220,7 +223,7 @@ def _gated_gru(refined: bool) -> GRUCell:
     from cores.kernels import gated_gru as gru
     from cores.kernels.products import panels
 
-    return GRUCell(gru.forward, gru.backward, gru.activate_gates, gru.update, refined, panels)
+    return GRUCell(gru.forward, gru.backward, gru.act, refined, panels)
 
 
 @cache

@@ -13,13 +13,13 @@ from cores.kernels.activations import sigmoid_backward, sigmoid_row, tanh_row
 from cores.kernels.compiled import compiled, part
 from cores.kernels.lstm_gates import d_refined, d_refining, refine
 from cores.kernels.products import add_matrix_product
-from cores.kernels.rows import ONE, add, add_product, copy_row, fill_zero, product
+from cores.kernels.rows import ONE, add, add_product, add_to_rows, copy_row, fill_zero, product
 
 
 @compiled
 def forward(
-    first: int, last: int, packed_gates: Any, packed_u: Any, gates: Any, entered: Any, scaled: Any, out: Any,
-    reset: Any, work: Any, refined: bool,
+    first: int, last: int, packed_gates: Any, packed_u: Any, bias: Any, gates: Any, entered: Any, scaled: Any,
+    out: Any, reset: Any, work: Any, refined: bool,
 ) -> None:  # fmt: skip
     """Takes all steps of some environments.
 
@@ -28,7 +28,8 @@ def forward(
         last: the one behind the last of them.
         packed_gates: the gates' recurrent weights' transpose, [H, G - H], by `cores.kernels.products.panels`.
         packed_u: the candidate's, [H, H].
-        gates: [T, B, G]: the inputs' share of the pre-activations; left with the activations.
+        bias: [G]: biases.
+        gates: [T, B, G]: the inputs' products; left with the activations.
         entered: [T, B, H]: row 0 is h before the unroll, reset; the others become h before each step, reset.
         scaled: [T, B, H]: becomes s * h.
         out: [T, B, H]: becomes h after each step.
@@ -39,6 +40,7 @@ def forward(
     T, _, H = out.shape
     width = gates.shape[2] - H
     for t in range(T):
+        add_to_rows(bias, gates[t, first:last])
         add_matrix_product(entered[t, first:last], packed_gates, gates[t, first:last, :width])
         activate_gates(t, first, last, gates, entered, scaled, refined)
         add_matrix_product(scaled[t, first:last], packed_u, gates[t, first:last, width:])
@@ -46,6 +48,39 @@ def forward(
 
 
 @compiled
+def act(
+    first: int, last: int, inputs: Any, packed_ih: Any, packed_gates: Any, packed_u: Any, bias: Any,
+    gates: Any, entered: Any, scaled: Any, out: Any, reset: Any, work: Any, refined: bool,
+) -> None:  # fmt: skip
+    """Takes one step of some environments, in the buffers of the step before.
+
+    Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
+        inputs: [B, I]: inputs.
+        packed_ih: the input weights' transpose, [I, G], by `cores.kernels.products.panels`.
+        packed_gates: as in `forward`.
+        packed_u: as in `forward`.
+        bias: as in `forward`.
+        gates: [1, B, G]: overwritten.
+        entered: [1, B, H]: overwritten.
+        scaled: [1, B, H]: overwritten.
+        out: [1, B, H]: h before the step; becomes h after it.
+        reset: [1, B] bool: where it is set, h enters the step as zeros.
+        work: as in `forward`.
+        refined: as in `forward`.
+    """
+    for b in range(first, last):
+        fill_zero(gates[0, b])
+        if reset[0, b]:
+            fill_zero(entered[0, b])
+        else:
+            copy_row(out[0, b], entered[0, b])
+    add_matrix_product(inputs[first:last], packed_ih, gates[0, first:last])
+    forward(first, last, packed_gates, packed_u, bias, gates, entered, scaled, out, reset, work, refined)
+
+
+@part
 def activate_gates(
     t: int, first: int, last: int, gates: Any, entered: Any, scaled: Any, refined: bool
 ) -> None:
@@ -68,7 +103,7 @@ def activate_gates(
         product(row[width - H : width], entered[t, b], scaled[t, b])
 
 
-@compiled
+@part
 def update(
     t: int, first: int, last: int, gates: Any, entered: Any, out: Any, reset: Any, work: Any, refined: bool
 ) -> None:

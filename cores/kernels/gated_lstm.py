@@ -12,13 +12,13 @@ from cores.kernels.activations import cumax_backward, sigmoid_backward, tanh_row
 from cores.kernels.compiled import compiled, part
 from cores.kernels.lstm_gates import activate, effective_gates, help_backward
 from cores.kernels.products import add_matrix_product
-from cores.kernels.rows import ONE, add, copy_row, fill_zero, product
+from cores.kernels.rows import ONE, add, add_to_rows, copy_row, fill_zero, product
 
 
 @compiled
 def forward(
-    first: int, last: int, packed: Any, gates: Any, cells: Any, entered: Any, out: Any, reset: Any, work: Any,
-    cumax: bool, help: int, chunk: int,
+    first: int, last: int, packed: Any, bias: Any, gates: Any, cells: Any, entered: Any, out: Any, reset: Any,
+    work: Any, cumax: bool, help: int, chunk: int,
 ) -> None:  # fmt: skip
     """Takes all steps of some environments.
 
@@ -26,7 +26,8 @@ def forward(
         first: the first of these environments.
         last: the one behind the last of them.
         packed: the recurrent weights' transpose, [H, G], by `cores.kernels.products.panels`.
-        gates: [T, B, G]: the inputs' share of the pre-activations; left as by `step`.
+        bias: [G]: biases.
+        gates: [T, B, G]: the inputs' products; left as by `step`.
         cells: [T + 1, B, H]: as in `step`.
         entered: [T, B, H]: as in `step`; row 0 is h before the unroll, reset.
         out: [T, B, H]: as in `step`.
@@ -37,8 +38,44 @@ def forward(
         chunk: as in `step`.
     """
     for t in range(out.shape[0]):
+        add_to_rows(bias, gates[t, first:last])  # here, where they are in the cache
         add_matrix_product(entered[t, first:last], packed, gates[t, first:last])
         step(t, first, last, gates, cells, entered, out, reset, work, cumax, help, chunk)
+
+
+@compiled
+def act(
+    first: int, last: int, inputs: Any, packed_ih: Any, packed: Any, bias: Any, gates: Any, cells: Any,
+    entered: Any, out: Any, reset: Any, work: Any, cumax: bool, help: int, chunk: int,
+) -> None:  # fmt: skip
+    """Takes one step of some environments, in the buffers of the step before.
+
+    Args:
+        first: the first of these environments.
+        last: the one behind the last of them.
+        inputs: [B, I]: inputs.
+        packed_ih: the input weights' transpose, [I, G], by `cores.kernels.products.panels`.
+        packed: as in `forward`.
+        bias: as in `forward`.
+        gates: [1, B, G]: overwritten.
+        cells: [2, B, H]: row 1 is c before the step, and becomes c after it; row 0 is overwritten.
+        entered: [1, B, H]: overwritten.
+        out: [1, B, H]: h before the step; becomes h after it.
+        reset: [1, B] bool: where it is set, c and h enter the step as zeros.
+        work: as in `step`.
+        cumax: as in `step`.
+        help: as in `step`.
+        chunk: as in `step`.
+    """
+    for b in range(first, last):
+        fill_zero(gates[0, b])
+        copy_row(cells[1, b], cells[0, b])
+        if reset[0, b]:
+            fill_zero(entered[0, b])
+        else:
+            copy_row(out[0, b], entered[0, b])
+    add_matrix_product(inputs[first:last], packed_ih, gates[0, first:last])
+    forward(first, last, packed, bias, gates, cells, entered, out, reset, work, cumax, help, chunk)
 
 
 @compiled
@@ -73,7 +110,7 @@ def backward(
             fill_zero(d_c[b])
 
 
-@compiled
+@part
 def step(
     t: int, first: int, last: int, gates: Any, cells: Any, entered: Any, out: Any, reset: Any, work: Any,
     cumax: bool, help: int, chunk: int,

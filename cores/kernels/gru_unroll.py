@@ -22,18 +22,27 @@ class GRUCell(NamedTuple):
     Attributes:
         forward: as `cores.kernels.gated_gru.forward`.
         backward: as `cores.kernels.gated_gru.backward`.
-        activate_gates: as `cores.kernels.gated_gru.activate_gates`.
-        update: as `cores.kernels.gated_gru.update`.
-        refined: what all four take after their arrays.
+        act: as `cores.kernels.gated_gru.act`.
+        refined: what all three take after their arrays.
         panels: as `cores.kernels.products.panels`.
     """
 
     forward: Callable[..., None]
     backward: Callable[..., None]
-    activate_gates: Callable[..., None]
-    update: Callable[..., None]
+    act: Callable[..., None]
     refined: bool
     panels: Callable[[np.ndarray], np.ndarray]
+
+
+def pack_gru(panels: Callable[[np.ndarray], np.ndarray], weights: Weights) -> tuple[np.ndarray, ...]:
+    """Lays a GRU's weights out for `forward`: hh's transpose for gates and candidate, and the bias."""
+    hh = weights.hh.detach()
+    gates, candidate = hh[: -hh.shape[1]], hh[-hh.shape[1] :]
+    return (
+        panels(gates.t().numpy()),
+        panels(candidate.t().numpy()),
+        weights.bias.detach().contiguous().numpy(),
+    )
 
 
 class GRUTrace(NamedTuple):
@@ -69,28 +78,8 @@ def fused_gru_unroll(
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, h, *weights)):
         return _Unroll.apply(cell, inputs, h, reset, *weights)
-    if len(inputs) == 1:
-        return _act(cell, inputs, h, reset, weights)
     out = _run(cell, inputs, h, reset, weights).out
     return out, out[-1].clone()
-
-
-def _act(
-    cell: GRUCell, inputs: torch.Tensor, h: torch.Tensor, reset: torch.Tensor, weights: Weights
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Takes one step without gradients, with torch's products: laying out weights takes as long as a step."""
-    B, H = h.shape
-    gates = torch.addmm(weights.bias, inputs[0], weights.ih.t())
-    entered = h.masked_fill(reset[0].unsqueeze(1), 0.0)
-    scaled, out = torch.empty_like(entered), h.new_empty(1, B, H)
-    width = gates.shape[1] - H
-    before, first = entered.numpy()[None], reset.contiguous().numpy()
-    gates[:, :width].addmm_(entered, weights.hh[:width].t())
-    cell.activate_gates(0, 0, B, gates.numpy()[None], before, scaled.numpy()[None], cell.refined)
-    gates[:, width:].addmm_(scaled, weights.hh[width:].t())
-    work = torch.empty_like(entered).numpy()
-    cell.update(0, 0, B, gates.numpy()[None], before, out.numpy(), first, work, cell.refined)
-    return out, out[0].clone()
 
 
 def _run(
@@ -98,14 +87,13 @@ def _run(
 ) -> GRUTrace:
     """Takes all steps forward; without gradients."""
     (T, B, I), H = inputs.shape, h.shape[1]  # noqa: E741
-    gates = torch.addmm(weights.bias, inputs.reshape(T * B, I), weights.ih.t()).view(T, B, -1)
+    gates = inputs.reshape(T * B, I).mm(weights.ih.t()).view(T, B, -1)
     entered, scaled, out = (h.new_empty(T, B, H) for _ in range(3))
     entered[0] = h.masked_fill(reset[0].unsqueeze(1), 0.0)
-    packed = [cell.panels(part.T) for part in np.split(weights.hh.detach().numpy(), [gates.shape[2] - H])]
     arrays = [
         tensor.numpy() for tensor in (gates, entered, scaled, out, reset.contiguous(), torch.empty_like(h))
     ]
-    split_batch(cell.forward, B, *packed, *arrays, cell.refined)
+    split_batch(cell.forward, B, *pack_gru(cell.panels, weights), *arrays, cell.refined)
     return GRUTrace(gates, entered, scaled, out)
 
 

@@ -68,3 +68,10 @@ def add_product(a: Any, b: Any, total: Any) -> None:
     """Adds the product of two rows."""
     for j in range(total.size):
         total[j] += a[j] * b[j]
+
+
+@part
+def add_to_rows(row: Any, totals: Any) -> None:
+    """Adds a row to each row of a matrix."""
+    for b in range(totals.shape[0]):
+        add(row, totals[b])

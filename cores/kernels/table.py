@@ -58,17 +58,29 @@ def hand_back(first, last, symbols, offsets, d_out, d_table):
                 d_table[i, start + e] += d_out[r, start + e]
 
 
+def table_sum_into(
+    symbols: np.ndarray, offsets: np.ndarray, table: np.ndarray, bias: np.ndarray, out: np.ndarray
+) -> None:
+    """Writes the sums of `table_sum` into out [R, E]; all arrays contiguous.
+
+    Raises:
+        IndexError: as `table_sum`.
+    """
+    wrong = np.zeros(1, np.int64)
+    split_batch(add_up, len(symbols), symbols, offsets, table, bias, out, wrong)
+    if wrong[0]:
+        raise IndexError(f"a symbol leads beyond the {len(table)} rows of the table")
+
+
 class _TableSum(torch.autograd.Function):
     """`table_sum` on the CPU."""
 
     @staticmethod
     def forward(ctx: Any, symbols: Tensor, offsets: Tensor, table: Tensor, bias: Tensor) -> Tensor:
         """Sums."""
-        out, wrong = table.new_empty(len(symbols), table.shape[1]), symbols.new_zeros(1, dtype=torch.int64)
-        tensors = (symbols, offsets, table.detach(), bias.detach(), out, wrong)
-        split_batch(add_up, len(symbols), *(tensor.numpy() for tensor in tensors))
-        if wrong[0]:
-            raise IndexError(f"a symbol leads beyond the {len(table)} rows of the table")
+        out = table.new_empty(len(symbols), table.shape[1])
+        arrays = (tensor.detach().numpy() for tensor in (symbols, offsets, table, bias, out))
+        table_sum_into(*arrays)
         ctx.save_for_backward(symbols, offsets)
         ctx.num_rows = len(table)
         return out

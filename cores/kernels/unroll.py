@@ -25,14 +25,14 @@ class Cell(NamedTuple):
     Attributes:
         forward: as `cores.kernels.gated_lstm.forward`.
         backward: as `cores.kernels.gated_lstm.backward`.
-        step: as `cores.kernels.gated_lstm.step`.
+        act: as `cores.kernels.gated_lstm.act`.
         options: what all three take after their arrays.
         panels: as `cores.kernels.products.panels`.
     """
 
     forward: Callable[..., None]
     backward: Callable[..., None]
-    step: Callable[..., None]
+    act: Callable[..., None]
     options: tuple[int, ...]
     panels: Callable[[np.ndarray], np.ndarray]
 
@@ -79,25 +79,7 @@ def fused_unroll(
     """
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (inputs, h, c, *weights)):
         return _Unroll.apply(cell, inputs, h, c, reset, *weights)
-    if len(inputs) == 1:
-        return _act(cell, inputs, h, c, reset, weights)
     return _results(_run(cell, inputs, h, c, reset, weights))
-
-
-def _act(
-    cell: Cell, inputs: torch.Tensor, h: torch.Tensor, c: torch.Tensor, reset: torch.Tensor, weights: Weights
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Takes one step without gradients: as `_run` and `_results`, with as few operations as there can be."""
-    B, H = h.shape
-    gates = torch.addmm(weights.bias, inputs[0], weights.ih.t())
-    gates.addmm_(h.masked_fill(reset[0].unsqueeze(1), 0.0), weights.hh.t())
-    cells, out = h.new_empty(2, B, H), h.new_empty(1, B, H)
-    cells[0] = c
-    work = h.new_empty(B, NUM_WORK_ROWS, H)
-    after = out.numpy()  # also stands for `entered`: there is no next step to enter
-    arrays = (gates.numpy()[None], cells.numpy(), after, after, reset.contiguous().numpy(), work.numpy())
-    cell.step(0, 0, B, *arrays, *cell.options)
-    return out, out[0].clone(), cells[1]
 
 
 def _run(
@@ -105,15 +87,19 @@ def _run(
 ) -> Trace:
     """Takes all steps forward; without gradients."""
     (T, B, I), H = inputs.shape, h.shape[1]  # noqa: E741
-    gates = torch.addmm(weights.bias, inputs.reshape(T * B, I), weights.ih.t()).view(T, B, -1)
+    gates = inputs.reshape(T * B, I).mm(weights.ih.t()).view(T, B, -1)
     cells, entered, out = h.new_empty(T + 1, B, H), h.new_empty(T, B, H), h.new_empty(T, B, H)
     cells[0] = c
     entered[0] = h.masked_fill(reset[0].unsqueeze(1), 0.0)
-    packed = cell.panels(weights.hh.detach().t().numpy())
     work = h.new_empty(B, NUM_WORK_ROWS, H)
     arrays = [tensor.numpy() for tensor in (gates, cells, entered, out, reset.contiguous(), work)]
-    split_batch(cell.forward, B, packed, *arrays, *cell.options)
+    split_batch(cell.forward, B, *pack(cell.panels, weights), *arrays, *cell.options)
     return Trace(gates, cells, entered, out)
+
+
+def pack(panels: Callable[[np.ndarray], np.ndarray], weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+    """Lays an LSTM's weights out for `forward`: hh's transpose and the bias."""
+    return panels(weights.hh.detach().t().numpy()), weights.bias.detach().contiguous().numpy()
 
 
 def refuse_second_derivative() -> None:
