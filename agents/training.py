@@ -11,6 +11,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from agents.actor import card_of, make_envs
+from agents.allocation import keep_freed_memory
 from agents.checkpoint import load_checkpoint, save_checkpoint
 from agents.config import (
     Config,
@@ -47,6 +48,7 @@ class Training:
         self.config = config
         self.device = resolve_device(config.device)
         torch.set_num_threads(config.num_threads)
+        keep_freed_memory()
         self.card = card_of(config)
         self.unroll_length = resolve_unroll_length(config, self.card)
         self.runner: Runner
