@@ -4,7 +4,8 @@ An unroll asks the network once for many rows; acting asks again and again for a
 not the arithmetic but the number of operations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,6 +15,10 @@ from torch.nn import functional
 from agents.network import Embedding, Network
 from agents.trajectory import Inputs, State
 from cores.kernels.table import table_sum_into
+
+MIN_SPLIT = 2**26
+"""Multiply-adds of a step from which several threads pay: with less they wait for each other longer than they
+work, ten times a step."""
 
 
 class Acting:
@@ -29,6 +34,7 @@ class Acting:
         self._network = network
         self._stepper = network.core.stepper(batch_size)
         on_cpu = next(network.parameters()).is_cpu
+        self._small = batch_size * sum(parameter.numel() for parameter in network.parameters()) < MIN_SPLIT
         self._core_inputs: Callable[[Inputs], Tensor] = network.core_inputs
         if on_cpu and isinstance(network.encoder, Embedding):
             self._core_inputs = EmbeddedRows(network, network.encoder, batch_size)
@@ -43,9 +49,17 @@ class Acting:
         """Goes on from a state; it is copied."""
         self._stepper.state = state
 
-    def refresh(self) -> None:
-        """Takes up the network's weights as they are now."""
-        self._stepper.refresh()
+    @contextmanager
+    def unroll(self) -> Iterator[None]:
+        """Takes up the network's weights as they are now, and keeps small steps to one thread meanwhile."""
+        num_threads = torch.get_num_threads()
+        if self._small:
+            torch.set_num_threads(1)
+        try:
+            self._stepper.refresh()
+            yield
+        finally:
+            torch.set_num_threads(num_threads)
 
     def logits(self, row: Inputs) -> Tensor:
         """The policy at a row, [B, A]; resets in the row begin episodes."""

@@ -111,10 +111,14 @@ class Actor:
         Returns:
             out.
         """
+        with self._acting.unroll():
+            self._fill(out)
+        return out
+
+    def _fill(self, out: Trajectory) -> None:
         inputs = out.inputs
         for buffer, first in zip(inputs, self._row, strict=True):
             buffer[0] = first
-        self._acting.refresh()
         out.core_state, out.version = self._acting.core_state, self.version
         observations, resets, prev_actions, prev_rewards = (field.numpy() for field in inputs)
         actions, rewards = out.actions.numpy(), out.rewards.numpy()
@@ -139,7 +143,6 @@ class Actor:
         self._row = Inputs(*(buffer[-1].clone() for buffer in inputs))
         out.episodes = Episodes.concatenate(episodes)
         out.num_steps = int(np.count_nonzero(valid))
-        return out
 
     @property
     def observations(self) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Acting row by row against the network over whole unrolls."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -45,17 +47,16 @@ def some_rows(space):
 def test_rows_one_by_one_equal_the_unroll(core, space):
     """With weights that changed since the rows before.
 
-    Mutations: `refresh` without effect; the one-hot code not cleared from the row before; the reward of a
-    reset let through; a core without state told its last action.
+    Mutations: the weights not taken up at the start of an unroll; the one-hot code not cleared from the row
+    before; the reward of a reset let through; a core without state told its last action.
     """
     network, rows = new_network(core, space), some_rows(space)
     acting = Acting(network, B)
     acting.logits(rows.row(4))
     network.load_state_dict(new_network(core, space, seed=1).state_dict())
-    acting.refresh()
     state = tuple(torch.randn_like(tensor) for tensor in network.initial_state(B))
     acting.core_state = state
-    with torch.no_grad():
+    with torch.no_grad(), acting.unroll():
         logits, _, last = network(rows, state)
         acted = torch.stack([acting.logits(rows.row(t)) for t in range(T)])
     torch.testing.assert_close(acted, logits, rtol=1e-5, atol=1e-5)
@@ -79,3 +80,19 @@ def test_a_symbol_out_of_range_is_an_error():
     rows.observations[0, 1] = 5
     with torch.no_grad(), pytest.raises(IndexError, match="beyond the 5 rows"):
         Acting(network, B).logits(rows.row(0))
+
+
+def test_small_steps_keep_to_one_thread():
+    """And what comes after has its threads again, whatever happened. Mutation: they are not given back."""
+    network = new_network("ur-lstm", SPACES[2])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with suppress(ZeroDivisionError), Acting(network, B).unroll():
+            assert torch.get_num_threads() == 1
+            raise ZeroDivisionError
+        assert torch.get_num_threads() == 2
+        with Acting(network, 1_000_000).unroll():
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
