@@ -12,6 +12,7 @@ from agents.config import Config
 from agents.loss import (
     baseline_loss,
     entropy,
+    log_policy,
     log_prob,
     masked_mean,
     policy_gradient_loss,
@@ -68,9 +69,9 @@ class Learner:
         config, valid = self.config, trajectory.valid
         logits, all_values, _ = self.network(trajectory.inputs, trajectory.core_state)
         logits, values, bootstrap_value = logits[:-1], all_values[:-1], all_values[-1]
-        log_rhos = log_prob(logits.detach(), trajectory.actions) - log_prob(
-            trajectory.behaviour_logits, trajectory.actions
-        )
+        log_target, actions = log_policy(logits, valid), trajectory.actions
+        log_behaviour = log_policy(trajectory.behaviour_logits, valid)
+        log_rhos = log_prob(log_target.detach(), actions) - log_prob(log_behaviour, actions)
         returns = vtrace(
             log_rhos.masked_fill(~valid, -torch.inf),  # cuts the trace at a step that only resets
             config.discount * ~trajectory.terminated,
@@ -82,10 +83,10 @@ class Learner:
             c_bar=config.c_bar,
             lambda_=config.lambda_,
         )
-        policy_loss = policy_gradient_loss(logits, trajectory.actions, returns.pg_advantages, valid)
+        policy_loss = policy_gradient_loss(log_target, actions, returns.pg_advantages, valid)
         value_loss = baseline_loss(values, returns.vs, valid)
-        policy_entropy = entropy(logits, valid)
-        divergence = uniform_divergence(logits, valid)
+        policy_entropy = entropy(log_target, valid)
+        divergence = uniform_divergence(log_target, valid)
         loss = (
             policy_loss
             + config.baseline_cost * value_loss
