@@ -89,6 +89,8 @@ class Trajectory:
     """The episodes that ended in this unroll."""
     num_steps: int
     """Env steps in it: the number of valid transitions."""
+    num_steps_elsewhere: int = 0
+    """Env steps in the unrolls that other ranks learn from in the same update."""
 
     @classmethod
     def allocate(

@@ -2,6 +2,7 @@
 
 python -m scripts.train --env tmaze --core ur-lstm --total-steps 2e6 --seed 3 --log-dir runs
 python -m scripts.train --resume runs/tmaze/ur-lstm/seed3-20260102-030405
+torchrun --nproc-per-node 2 -m scripts.train --env tmaze
 """
 
 import dataclasses
@@ -14,8 +15,9 @@ from typing import Annotated
 
 import tyro
 
-from agents.command_line import ACTORS_FAILED, flat, parse, usage_errors
+from agents.command_line import ACTORS_FAILED, FAILED, flat, parse, usage_errors
 from agents.config import PRESETS, Config, check, flag
+from agents.distributed import Group, RankLost, group_of_torchrun
 from agents.evaluation import evaluate
 from agents.metrics import say
 from agents.run_folder import read_config
@@ -39,15 +41,33 @@ class Arguments:
 
 
 def main(words: Sequence[str]) -> int:
-    """Trains; returns the exit code."""
-    with usage_errors("train"):
+    """Trains, with the other ranks where torchrun started several; returns the exit code."""
+    group = group_of_torchrun()
+    try:
+        with group.joined():
+            training, code = train(words, group)
+    except RankLost as error:
+        print(f"train: rank {group.rank}: {flat(error)}", file=sys.stderr)
+        return FAILED
+    if code == 0 and group.leads:
+        conclude(training)
+    return code
+
+
+def train(words: Sequence[str], group: Group) -> tuple[Training, int]:
+    """Trains one rank; returns what it trained and the exit code."""
+    with usage_errors("train", group):
         config, resume = read_words(words)
-        training = Training(config)
+        training = Training(config, group)
+    with usage_errors("train", group):
         notes = []
+        group.check_same("their configuration", repr(config))
         if resume is None:
             training.create()
         else:
             notes = training.restore(resume)
+    with usage_errors("train", group):
+        group.check_same("the checkpoint they found", str(training.learner.env_steps))
     for line in notes + training.plan():
         say(line)
     say(f"curves    tensorboard --logdir {config.log_dir}")
@@ -57,13 +77,19 @@ def main(words: Sequence[str]) -> int:
     except ActorFailure as error:
         print(f"train: {flat(error)}", file=sys.stderr)
         say(f"everything is saved. Go on with\n  python -m scripts.train --resume {training.folder}")
-        return ACTORS_FAILED
+        return training, ACTORS_FAILED
     if not finished:
         assert training.stopped_by is not None
         steps = training.learner.env_steps
         say(f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with")
         say(f"  python -m scripts.train --resume {training.folder}")
-        return 130 if training.stopped_by == signal.SIGINT else 143
+        return training, 130 if training.stopped_by == signal.SIGINT else 143
+    return training, 0
+
+
+def conclude(training: Training) -> None:
+    """Evaluates what was trained, and says how good it is."""
+    config = training.config
     evaluation = evaluate(
         config,
         training.network,
@@ -74,7 +100,6 @@ def main(words: Sequence[str]) -> int:
     evaluation.save(training.folder / "evaluation.json")
     say(evaluation.table(config, training.card))
     say(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000")
-    return 0
 
 
 def read_words(words: Sequence[str]) -> tuple[Config, Path | None]:

@@ -51,6 +51,8 @@ class Job:
 
     recipe: Recipe
     index: int
+    first_env: int
+    """Number of the runner's first environment in the whole run."""
     env_seed: int
     action_seed: int
     slots: Slots
@@ -128,7 +130,7 @@ def work(job: Job, pipe: Connection) -> None:
     envs: VectorEnv | None = None
     try:
         columns = job.slots.columns[job.index]
-        made = job.recipe.make_envs(columns.stop - columns.start, job.env_seed, columns.start)
+        made = job.recipe.make_envs(columns.stop - columns.start, job.env_seed, job.first_env + columns.start)
         envs = Watched(made, job.board, job.index)
         num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
         network = job.recipe.make_network(envs.single_observation_space, num_actions)
