@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
 from typing import Any
 
@@ -145,7 +145,7 @@ class Group:
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Meets the other ranks, and takes leave of them.
+        """Meets the other ranks, and takes leave of them. All but the first print nothing meanwhile.
 
         Raises:
             RankLost: they are not all there, here or in the with block.
@@ -156,13 +156,12 @@ class Group:
         if sys.platform == "linux":
             signal_with_parent = 1  # PR_SET_PDEATHSIG of prctl(2): without torchrun, nobody ends the ranks
             ctypes.CDLL(None).prctl(signal_with_parent, signal.SIGTERM, 0, 0, 0)
-        if not self.leads:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (open as long as the process)
         on_gpus = dist.is_nccl_available() and torch.cuda.is_available()
         with rank_losses():
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)
         try:
-            yield
+            with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if self.leads else nowhere):
+                yield
         finally:
             dist.destroy_process_group()
 

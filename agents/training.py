@@ -100,7 +100,7 @@ class Training:
         self._updates: list[dict[str, Tensor | float]] = []
         self._episodes: list[Episodes] = []
         self._steps_at_point = 0
-        self._waited_s = 0.0  # for other ranks, until the last point
+        self._waited_s = group.waited_s  # for other ranks, until the last point
         self._gates_period = 0  # the last one that has a record of the gates
 
     def _make_network(self, envs: VectorEnv) -> Network:

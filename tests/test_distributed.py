@@ -258,9 +258,7 @@ def test_a_gpu_for_all_ranks_is_refused(monkeypatch):
 def test_actors_are_counted_a_rank(tmp_path):
     """Mutation: the number compared with the environments of all ranks."""
     config = Config(num_envs=5, runner="process", num_actors=3, log_dir=str(tmp_path))
-    with pytest.raises(
-        ValueError, match=r"^--num-actors 3 on each of 2 ranks needs as many --num-envs, got 5$"
-    ):
+    with pytest.raises(ValueError, match=r"^--num-actors 3 on each of 2 ranks needs as many"):
         Training(config, Group(0, 2))
 
 
