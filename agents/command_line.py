@@ -91,7 +91,7 @@ def usage_errors(program: str, group: Group = ALONE) -> Iterator[None]:
     if code:
         if group.leads:
             print(f"{program}: {line}", file=sys.stderr)
-        group.exchange([])  # torchrun ends all ranks with the first one: not before this is said
+        group.exchange([0])  # torchrun ends all ranks with the first one: not before this is said
         raise SystemExit(code)
 
 

@@ -80,7 +80,8 @@ class Config:
     actors in processes of their own, while learning goes on. auto: process for an environment that is not
     Longhold's own, where there is more than one processor core; else local."""
     num_actors: int = 0
-    """process: actors; each steps its share of the environments. 0: one for each processor core but one."""
+    """process: actors; each steps its share of the environments. 0: one for each processor core but one.
+    With several ranks, those of each."""
     max_policy_lag: int = 2
     """process: updates that the weights of an actor may be behind those that learn. 0: acting and learning
     take turns, and runs are reproducible."""

@@ -70,7 +70,10 @@ class Group:
         return device
 
     def exchange(self, numbers: list[int]) -> list[list[int]]:
-        """Gives whole numbers to all ranks; returns everybody's, by rank. It never waits for a GPU."""
+        """Gives whole numbers to all ranks; returns everybody's, by rank. It never waits for a GPU.
+
+        At least one: with none gloo would wait for nobody.
+        """
         if self.size == 1:
             return [numbers]
         everybody = torch.empty(self.size, len(numbers), dtype=torch.int64)

@@ -38,7 +38,7 @@ def done(tmp_path_factory):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(ROOT / "tests" / "two_ranks.py"), str(folder)]
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert ended.returncode == 0, ended.stderr[:6000]
     return folder
 
 
@@ -53,8 +53,8 @@ def test_two_ranks_take_the_steps_of_one_learner_on_the_joint_batch(done, core):
     for rank in range(2):
         found = load_file(done / f"rank{rank}.safetensors")
         for name, value in whole.items():
-            # The norm's own sum runs over the same numbers on every rank.
-            torch.testing.assert_close(found[f"{core}/{name}"], value, rtol=1e-9, atol=1e-12, msg=name)
+            rtol = 1e-6 if name.endswith("clipped_share") else 1e-9  # that one is a mean of float32
+            torch.testing.assert_close(found[f"{core}/{name}"], value, rtol=rtol, atol=1e-12, msg=name)
 
 
 def test_the_ranks_have_the_same_weights_bit_for_bit(done):
