@@ -41,6 +41,9 @@ class Config:
     unroll_length: int = 0
     """Steps per unroll (T), the reach of the gradient. 0: one whole episode and the step that resets it
     where the task's episodes have a fixed length, else 128."""
+    context_length: int = 0
+    """Steps before each unroll (W) that the learner runs through again, with gradient and without loss: from
+    every choice the gradient then reaches at least so far back. At most the unroll's length. 0: none."""
 
     discount: float = 0.99
     """Worth of the next step's reward (gamma)."""
@@ -133,6 +136,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "total_steps": (1, 10**15),
     "num_envs": (1, 1_000_000),
     "unroll_length": (0, 1_000_000),
+    "context_length": (0, 1_000_000),
     "discount": (0, 1),
     "reward_scale": (1e-12, 1e12),
     "learning_rate": (0, 1e3),

@@ -81,7 +81,8 @@ class Learner:
         """The loss of one unroll, and what it is made of."""
         config, valid = self.config, trajectory.valid
         logits, all_values, _ = self.network(trajectory.inputs, trajectory.core_state)
-        logits, values, bootstrap_value = logits[:-1], all_values[:-1], all_values[-1]
+        rows = slice(trajectory.context_length, -1)
+        logits, values, bootstrap_value = logits[rows], all_values[rows], all_values[-1]
         log_target, actions = log_policy(logits, valid), trajectory.actions
         log_behaviour = log_policy(trajectory.behaviour_logits, valid)
         log_rhos = log_prob(log_target.detach(), actions) - log_prob(log_behaviour, actions)

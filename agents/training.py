@@ -83,6 +83,7 @@ class Training:
                 unroll_length=self.unroll_length,
                 seed=generation_seed(stream_seed(config.seed, "actions"), 0, own.start),
                 reward_scale=config.reward_scale,
+                context_length=config.context_length,
             )
         else:
             sample = make_actor_envs(config, 1, 0, 0)  # what is wrong with the task is found here

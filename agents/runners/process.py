@@ -83,7 +83,14 @@ class ProcessRunner:
         self._first_env = first_env
         self._env_seed, self._action_seed = env_seed, action_seed
         self._weights = PublishedWeights(network.state_dict())
-        batch = Trajectory.allocate(unroll_length, num_envs, space, network.num_actions, pin=False)
+        batch = Trajectory.allocate(
+            unroll_length,
+            num_envs,
+            space,
+            network.num_actions,
+            pin=False,
+            context_length=recipe.context_length,
+        )
         self._slots = Slots(
             batch,
             network.initial_state(num_envs),
@@ -241,6 +248,7 @@ def make_process_runner(
             partial(make_actor_envs, config),
             partial(make_network, config),
             config.reward_scale,
+            config.context_length,
         ),
         network,
         space,

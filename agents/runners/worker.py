@@ -43,6 +43,7 @@ class Recipe:
     make_network: Callable[[spaces.Space, int], Network]
     """Observation space and number of actions -> network."""
     reward_scale: float
+    context_length: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,13 @@ def work(job: Job, pipe: Connection) -> None:
         envs = Watched(made, job.board, job.index)
         num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
         network = job.recipe.make_network(envs.single_observation_space, num_actions)
-        actor = Actor(envs, network, seed=job.action_seed, reward_scale=job.recipe.reward_scale)
+        actor = Actor(
+            envs,
+            network,
+            seed=job.action_seed,
+            reward_scale=job.recipe.reward_scale,
+            context_length=job.recipe.context_length,
+        )
         fill(job, actor, pipe)
     except (LeaveError, EOFError, ConnectionError):
         pass  # the parent knows why
