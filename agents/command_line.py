@@ -40,7 +40,7 @@ def parse(kind: type[Arguments], program: str, words: Sequence[str], default: An
 
     Args:
         kind: the dataclass; its fields are the flags.
-        program: name to show in the help.
+        program: name to show in the help: a module of `scripts`, or a module's full name.
         words: sys.argv[1:].
         default: an instance whose values stand where the user says nothing.
 
@@ -50,9 +50,10 @@ def parse(kind: type[Arguments], program: str, words: Sequence[str], default: An
     """
     extra = {} if default is None else {"default": default}
     said = io.StringIO()
+    module = program if "." in program else f"scripts.{program}"
     try:
         with contextlib.redirect_stderr(said), _registry:
-            return tyro.cli(kind, prog=f"python -m scripts.{program}", args=list(words), **extra)
+            return tyro.cli(kind, prog=f"python -m {module}", args=list(words), **extra)
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise

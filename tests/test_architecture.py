@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("cores", "envs", "agents", "scripts")
+PACKAGES = ("cores", "envs", "agents", "scripts", "benchmarks")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
@@ -19,10 +19,11 @@ each_source = pytest.mark.parametrize("path", SOURCES, ids=name_of)
 each_file = pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=name_of)
 
 FORBIDDEN_IMPORTS = {
-    "cores": {"envs", "agents", "scripts", "gymnasium", "minigrid"},
-    "envs": {"cores", "agents", "scripts", "torch"},
-    "agents": {"scripts"},
-    "scripts": {"scripts"},
+    "cores": {"envs", "agents", "scripts", "benchmarks", "gymnasium", "minigrid"},
+    "envs": {"cores", "agents", "scripts", "benchmarks", "torch"},
+    "agents": {"scripts", "benchmarks"},
+    "scripts": {"scripts", "benchmarks"},
+    "benchmarks": {"scripts"},
 }
 """By package: what none of its modules imports."""
 
