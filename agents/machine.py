@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from envs.gym_steppers import num_workers
+
 PROC = Path("/proc")
 
 
@@ -40,9 +42,7 @@ def cpu_model() -> str:
 
 def num_cores() -> int:
     """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return num_workers(sys.maxsize)
 
 
 def peak_rss_mib() -> float:

@@ -165,8 +165,8 @@ class Training:
             f"folder    {self.folder}",
         ]
 
-    def step(self) -> None:
-        """One unroll and one step of the optimiser."""
+    def step(self) -> dict[str, Tensor | float]:
+        """One unroll and one step of the optimiser; returns the learner's metrics."""
         with self.stopwatch("acting"):
             trajectory, self.stopped_by = next_together(self.runner, self.group, lambda: self._asked_by)
         if trajectory is None:
@@ -176,6 +176,7 @@ class Training:
             self.runner.publish(self.network.state_dict(), self.learner.version)
         self._episodes.append(trajectory.episodes)
         self._trajectory = trajectory
+        return self._updates[-1]
 
     def run(self) -> bool:
         """Trains to the end, or to a signal; saves either way.

@@ -351,12 +351,18 @@ def test_benchmark(capsys, tmp_path):
     out = tmp_path / "rates.jsonl"
     assert benchmark.main([*words, "--seconds", "0.01", "--repeats", "1", "--out", str(out)]) == 0
     told = capsys.readouterr().out
-    assert told.count("learning ") == 2
+    assert told.count("learning ") == told.count("first update after ") == 2
     assert told.count("of its products' rate") == 1
     lstm, memoryless = map(json.loads, out.read_text().splitlines())
     assert (lstm["core"], memoryless["core"], memoryless["products_share"]) == ("lstm", "memoryless", 0)
     assert 0 < lstm["products_share"] < 1
     assert sum(lstm[f"{part}_share"] for part in ("envs", "acting", "learning")) == pytest.approx(1, abs=0.1)
+    assert (lstm["policy_lag"], lstm["policy_lag_max"]) == (0, 0)
+    assert 0.2 < lstm["first_update_s"] < 120  # torch alone takes longer to import than the first
+    assert lstm["machine"]["cores"] >= 1
+    assert set(lstm["machine"]) > {"cpu", "torch", "date", "command"}
+    nowhere = tmp_path / "none" / "rates.jsonl"
+    assert_one_line(benchmark.main, [*words, "--out", nowhere], 2, tmp_path, capsys, "No such file")
 
 
 def program(*words, **options):
