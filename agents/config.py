@@ -98,8 +98,9 @@ class Config:
     device: str = "auto"
     """auto (CUDA where there is one, else CPU), cpu, cuda or cuda:N."""
     num_threads: int = 1
-    """Threads of torch on the CPU. More pay only for wide cores on cores that nothing else uses: small
-    matrix products whose threads wait for a busy core take a hundred times as long."""
+    """Threads of torch on the CPU. More pay only for wide cores or large batches, on processor cores that
+    nothing else uses: small matrix products whose threads wait for a busy core take a hundred times as long.
+    Not chosen by itself: the number of threads decides how sums are rounded, and so the run."""
     log_dir: str = "runs"
     """Where run folders go: LOG_DIR/env/core/seedN-time."""
     log_every_steps: int = 0

@@ -31,6 +31,7 @@ from agents.metrics import (
     mean_metrics,
 )
 from agents.network import Network, make_network
+from agents.plan import describe_runner, describe_threads
 from agents.run_folder import make_run_folder
 from agents.runners import Runner, Stopped
 from agents.runners.local import LocalRunner
@@ -161,6 +162,7 @@ class Training:
             f"learning  {config.total_steps:,} env steps, {config.num_envs} environments, "
             f"unrolls of {self.unroll_length}, on {self.device}"
             + (f", {self.group.size} ranks" if self.group.size > 1 else ""),
+            f"running   {describe_runner(config, self.group)}, {describe_threads(config)}",
             *("memory    " + line for line in describe_gradient_path(self.unroll_length, self.card)),
             f"folder    {self.folder}",
         ]

@@ -219,6 +219,12 @@ def resolve_runner(config: Config) -> str:
     return "local" if is_native(config) or num_workers(2) == 1 else "process"
 
 
+def resolve_num_actors(config: Config, num_envs: int, group: Group) -> int:
+    """Actors of each rank, with that many environments: what the user said, or one for each core but one."""
+    cores = num_workers((num_envs + 1) * group.local_size) // group.local_size
+    return config.num_actors or max(1, cores - 1)  # one core learns
+
+
 def make_process_runner(
     config: Config, network: Network, space: spaces.Space, unroll_length: int, group: Group, envs: slice
 ) -> ProcessRunner:
@@ -236,8 +242,7 @@ def make_process_runner(
         ValueError: one line; more actors than environments.
     """
     num_envs = envs.stop - envs.start
-    cores = num_workers((num_envs + 1) * group.local_size) // group.local_size
-    num_actors = config.num_actors or max(1, cores - 1)  # one core learns
+    num_actors = resolve_num_actors(config, num_envs, group)
     if num_actors > num_envs:
         needed = f"{num_actors} on each of {group.size} ranks" if group.size > 1 else f"{num_actors}"
         raise ValueError(f"--num-actors {needed} needs as many --num-envs, got {config.num_envs}")

@@ -8,7 +8,9 @@ OUT.jsonl (a line a turn) and OUT.md (the table). The same command goes on where
 beside this file says what is measured, and with what settings.
 """
 
+import itertools
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,36 +49,43 @@ class Race:
     out: Path = Path("rivals")
     """Where results go: OUT.jsonl and OUT.md."""
 
+    def check(self) -> None:
+        """Checks what was asked for.
+
+        Raises:
+            ValueError: one line.
+        """
+        for name in self.rivals:
+            if name not in RIVALS:
+                raise ValueError(f"no rival {name!r}{nearest(name, RIVALS)}")
+        if not all(value > 0 for value in (self.seconds, self.warm_up_s, self.deadline_s)):  # a NaN fails too
+            raise ValueError("--seconds, --warm-up-s and --deadline-s must be more than 0")
+        if not 0 <= self.num_cores <= num_cores():
+            raise ValueError(f"--num-cores must lie in 0 … {num_cores()}, got {self.num_cores}")
+        if not self.rivals or not self.hidden_sizes or min(self.repeats, *self.hidden_sizes) < 1:
+            raise ValueError("--rivals and --hidden-sizes must name at least one, --repeats at least 1")
+
 
 def main(words: Sequence[str]) -> int:
     """Runs what was asked for; returns the exit code."""
     with usage_errors("benchmarks.rivals"):
         asked = parse(Race, "benchmarks.rivals", words)
-        for name in asked.rivals:
-            if name not in RIVALS:
-                raise ValueError(f"no rival {name!r}{nearest(name, RIVALS)}")
-        if min(asked.seconds, asked.warm_up_s, asked.deadline_s) <= 0 or asked.num_cores < 0:
-            raise ValueError(
-                "--seconds, --warm-up-s, --deadline-s must be more than 0, --num-cores at least 0"
-            )
-        if not asked.rivals or not asked.hidden_sizes or min(asked.repeats, *asked.hidden_sizes) < 1:
-            raise ValueError("--rivals and --hidden-sizes must name at least one, --repeats at least 1")
+        asked.check()
         results = asked.out.with_name(asked.out.name + ".jsonl")
         results.parent.mkdir(parents=True, exist_ok=True)
         rows = read_rows(results)
         results.touch()
-    for name in asked.rivals:
-        for hidden_size in asked.hidden_sizes:
-            for repeat in range(asked.repeats):
-                for contestant in (LONGHOLD, RIVALS[name]):
-                    row = turn(asked, name, contestant, hidden_size, repeat)
-                    if any(is_same(row, old) for old in rows):
-                        continue
-                    row |= measure(contestant, hidden_size, asked)
-                    rows.append(row)
-                    with open(results, "a") as file:
-                        file.write(json.dumps(row) + "\n")
-                    say(f"{row['contestant']:<38} H={hidden_size:<5}{told(row)}")
+    rounds = itertools.product(asked.rivals, asked.hidden_sizes, range(asked.repeats))
+    for name, hidden_size, repeat in rounds:
+        for contestant in (LONGHOLD, RIVALS[name]):
+            row = turn(asked, name, contestant, hidden_size, repeat)
+            if any(is_same(row, old) for old in rows):
+                continue
+            row |= measure(contestant, hidden_size, asked)
+            rows.append(row)
+            with open(results, "a") as file:
+                file.write(json.dumps(row) + "\n")
+            say(f"{row['contestant']:<38} H={hidden_size:<5}{told(row)}")
     text = table(rows)
     asked.out.with_name(asked.out.name + ".md").write_text(text)
     say("\n" + text)
@@ -144,4 +153,8 @@ def told(row: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # contestants are ended on the way out
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

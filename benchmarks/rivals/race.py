@@ -111,6 +111,7 @@ def end(process: subprocess.Popen) -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
+    wait_until(lambda: not alive(members))
 
 
 def wait_until(true: Callable[[], object]) -> None:
