@@ -5,7 +5,8 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from agents.config import Config, config_from_dict
+from agents.config import Config
+from agents.config_files import config_from_dict
 
 
 def make_run_folder(config: Config) -> Path:

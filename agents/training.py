@@ -16,12 +16,12 @@ from agents.checkpoint import load_checkpoint, save_checkpoint
 from agents.config import (
     Config,
     describe_gradient_path,
-    resolve_device,
     resolve_unroll_length,
     stream_seed,
 )
 from agents.gate_metrics import gate_metrics
 from agents.learner import Learner
+from agents.machine import resolve_device
 from agents.metrics import CurveWriter, Display, Stopwatch, episode_metrics, mean_metrics
 from agents.network import Network, make_network
 from agents.run_folder import make_run_folder

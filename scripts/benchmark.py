@@ -23,7 +23,9 @@ import torch
 import tyro
 
 from agents.command_line import parse, usage_errors
-from agents.config import Config, check, resolve_device
+from agents.config import Config
+from agents.config_checks import check
+from agents.machine import resolve_device
 from agents.metrics import say, short
 from agents.training import Training
 from agents.yardsticks import measure

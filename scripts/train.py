@@ -15,7 +15,8 @@ from typing import Annotated
 import tyro
 
 from agents.command_line import ACTORS_FAILED, flat, parse, usage_errors
-from agents.config import PRESETS, Config, check, flag
+from agents.config import PRESETS, Config, flag
+from agents.config_checks import check
 from agents.evaluation import evaluate
 from agents.metrics import say
 from agents.run_folder import read_config

@@ -14,14 +14,14 @@ from agents.config import (
     PRESETS,
     RANGES,
     Config,
-    check,
-    config_from_dict,
     describe_gradient_path,
     flag,
-    resolve_device,
     resolve_unroll_length,
     stream_seed,
 )
+from agents.config_checks import check
+from agents.config_files import config_from_dict
+from agents.machine import resolve_device
 from agents.options import RESERVED, parse_count, parse_options, parse_value
 from cores import make_core
 from envs import ENVS, make_vector_env, task_card
