@@ -44,9 +44,13 @@ def parse(kind: type[Arguments], program: str, words: Sequence[str], default: An
         default: an instance whose values stand where the user says nothing.
 
     Raises:
-        ValueError: bad words, in one line.
+        ValueError: bad words, or a flag given twice, in one line.
         SystemExit: the help was asked for.
     """
+    flags = flags_said(words)
+    for flag in flags:
+        if flags.count(flag) > 1:
+            raise ValueError(f"{flag} is given twice; all its values stand after one")
     extra = {} if default is None else {"default": default}
     said = io.StringIO()
     try:
@@ -56,6 +60,12 @@ def parse(kind: type[Arguments], program: str, words: Sequence[str], default: An
         if exit_.code in (0, None):
             raise
         raise ValueError(one_line(said.getvalue())) from None
+
+
+def flags_said(words: Sequence[str]) -> list[str]:
+    """The flags among words, as the help writes them."""
+    said = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
+    return [word.replace("_", "-") for word in said]
 
 
 def one_line(boxed: str) -> str:
