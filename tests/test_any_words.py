@@ -191,7 +191,7 @@ def test_train(number, tmp_path, capsys):
         assert tree(logs) == []
     for kind in (odd_flags, odd_file, broken_file):
         for code in (0, 2):
-            assert ends[kind.__name__, code] > number / 200
+            assert ends[kind.__name__, code] > number / 400
     assert ends["misspelt_flag", 2] + ends["misspelt_name", 2] + ends["misspelt_field", 2] > number / 5
     with capsys.disabled():
         if number > 1000:
