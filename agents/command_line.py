@@ -11,10 +11,11 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from agents.checkpoint import CheckpointError
+from agents.distributed import ALONE, Group
 from agents.options import parse_count
 
-USAGE, ACTORS_FAILED, NO_CHECKPOINT = 2, 4, 5
-"""Exit codes beside 0 (done), 1 (a failure of the work), 130 and 143 (interrupted, terminated)."""
+FAILED, USAGE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 4, 5
+"""Exit codes beside 0 (done), 130 and 143 (interrupted, terminated)."""
 
 RULE = re.compile("[^:]*(─|-{9,})")
 """A line across a frame, with its title if it has one; in ASCII, of dashes."""
@@ -90,17 +91,24 @@ def one_line(boxed: str) -> str:
 
 
 @contextlib.contextmanager
-def usage_errors(program: str) -> Iterator[None]:
+def usage_errors(program: str, group: Group = ALONE) -> Iterator[None]:
     """Wraps what a program does before its work starts: an error that its user can mend becomes one line.
 
     ValueError (bad input) and OSError (a path that cannot be read or written) leave with exit code 2,
-    CheckpointError with 5. Errors of the work itself pass: they deserve their traceback.
+    CheckpointError with 5. Errors of the work itself pass: they deserve their traceback. What one rank of a
+    group can't do ends all of them, and the first rank says it.
     """
+    code, line = 0, ""
     try:
         yield
     except (ValueError, OSError, CheckpointError) as error:
-        print(f"{program}: {flat(error)}", file=sys.stderr)
-        raise SystemExit(NO_CHECKPOINT if isinstance(error, CheckpointError) else USAGE) from None
+        code, line = NO_CHECKPOINT if isinstance(error, CheckpointError) else USAGE, flat(error)
+    code, line = group.first_failure(code, line)
+    if code:
+        if group.leads:
+            print(f"{program}: {line}", file=sys.stderr)
+        group.exchange([0])  # torchrun ends all ranks with the first one: not before this is said
+        raise SystemExit(code)
 
 
 def flat(error: Exception) -> str:

@@ -39,6 +39,9 @@ class Config:
     unroll_length: int = 0
     """Steps per unroll (T), the reach of the gradient. 0: one whole episode and the step that resets it
     where the task's episodes have a fixed length, else 128."""
+    context_length: int = 0
+    """Steps before each unroll (W) that the learner runs through again, with gradient and without loss: from
+    every choice the gradient then reaches at least so far back. At most the unroll's length. 0: none."""
 
     discount: float = 0.99
     """Worth of the next step's reward (gamma)."""
@@ -78,7 +81,8 @@ class Config:
     actors in processes of their own, while learning goes on. auto: process for an environment that is not
     Longhold's own, where there is more than one processor core; else local."""
     num_actors: int = 0
-    """process: actors; each steps its share of the environments. 0: one for each processor core but one."""
+    """process: actors; each steps its share of the environments. 0: one for each processor core but one.
+    With several ranks, those of each."""
     max_policy_lag: int = 2
     """process: updates that the weights of an actor may be behind those that learn. 0: acting and learning
     take turns, and runs are reproducible."""
@@ -130,6 +134,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "total_steps": (1, 10**15),
     "num_envs": (1, 1_000_000),
     "unroll_length": (0, 1_000_000),
+    "context_length": (0, 1_000_000),
     "discount": (0, 1),
     "reward_scale": (1e-12, 1e12),
     "learning_rate": (0, 1e3),
@@ -171,23 +176,27 @@ def resolve_unroll_length(config: Config, card: TaskCard | None) -> int:
     return DEFAULT_UNROLL_LENGTH
 
 
-def describe_gradient_path(unroll_length: int, card: TaskCard | None) -> list[str]:
+def describe_gradient_path(unroll_length: int, card: TaskCard | None, context_length: int = 0) -> list[str]:
     """Says how far the gradient reaches and whether that suffices, a line each.
 
     Args:
         unroll_length: T.
         card: the task's card, None where nobody wrote one.
+        context_length: W, at most T.
     """
+    reach = f"{context_length} to {context_length + unroll_length}" if context_length else f"{unroll_length}"
     if card is None:
-        return [f"gradient reaches {unroll_length} steps; the task's memory span is not known"]
+        return [f"gradient reaches {reach} steps; the task's memory span is not known"]
     period = None if card.episode_length is None else card.episode_length + 1
     whole = period is not None and unroll_length % period == 0
     lines = [
-        f"gradient reaches {unroll_length} steps; the task needs {card.span}; "
+        f"gradient reaches {reach} steps; the task needs {card.span}; "
         f"unrolls hold whole episodes: {'yes' if whole else 'no'}"
     ]
-    if not whole and unroll_length < 2 * card.span:
-        advice = f"--unroll-length {period}" if period else f"an --unroll-length of {4 * card.span} or more"
+    if not whole and context_length < card.span and unroll_length < 2 * card.span:
+        advice = f"--unroll-length {period}" if period else f"--context-length {card.span}"
+        if not period and card.span > unroll_length:
+            advice += f" --unroll-length {card.span}"
         lines.append(f"warning: most gradients will not reach from the choice to the cue; use {advice}")
     return lines
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import Config
+from agents.distributed import ALONE, Group
 from agents.loss import (
     baseline_loss,
     entropy,
@@ -27,8 +28,9 @@ from agents.vtrace import vtrace
 class Learner:
     """Improves a network from unrolls by V-trace actor-critic."""
 
-    def __init__(self, network: Network, config: Config):
-        self.network, self.config = network, config
+    def __init__(self, network: Network, config: Config, *, group: Group = ALONE):
+        """Makes the optimiser; the learners of a group hold the same weights and take the same steps."""
+        self.network, self.config, self.group = network, config, group
         self.device = next(network.parameters()).device
         self.optimizer = Optimizer(network.named_parameters(), config.optimizer, config.optimizer_epsilon)
         self.version = 0  # updates so far
@@ -52,6 +54,8 @@ class Learner:
         loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost)
         self.optimizer.zero_grad()
         loss.backward()
+        num_steps = trajectory.num_steps + trajectory.num_steps_elsewhere
+        self._join(metrics, trajectory.num_steps / max(num_steps, 1))
         metrics["learner/gradient_norm"] = nn.utils.clip_grad_norm_(
             self.network.parameters(), config.max_grad_norm
         )
@@ -59,8 +63,17 @@ class Learner:
         metrics["learner/learning_rate"] = learning_rate
         metrics["vtrace/policy_lag"] = float(self.version - trajectory.version)
         self.version += 1
-        self.env_steps += trajectory.num_steps
+        self.env_steps += num_steps
         return metrics
+
+    def _join(self, metrics: dict[str, Tensor | float], share: float) -> None:
+        """Makes gradients and metrics those of the joint batch.
+
+        All of them are means over valid transitions, so a rank weighs by its share of these.
+        """
+        gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
+        means = [value for value in metrics.values() if isinstance(value, Tensor)]
+        self.group.average(gradients + means, share)
 
     def loss(
         self, trajectory: Trajectory, exploration_cost: float, entropy_cost: float
@@ -68,7 +81,8 @@ class Learner:
         """The loss of one unroll, and what it is made of."""
         config, valid = self.config, trajectory.valid
         logits, all_values, _ = self.network(trajectory.inputs, trajectory.core_state)
-        logits, values, bootstrap_value = logits[:-1], all_values[:-1], all_values[-1]
+        rows = slice(trajectory.context_length, -1)
+        logits, values, bootstrap_value = logits[rows], all_values[rows], all_values[-1]
         log_target, actions = log_policy(logits, valid), trajectory.actions
         log_behaviour = log_policy(trajectory.behaviour_logits, valid)
         log_rhos = log_prob(log_target.detach(), actions) - log_prob(log_behaviour, actions)

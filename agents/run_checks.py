@@ -59,6 +59,10 @@ def check_run(config: Config) -> tuple[str, list[str]]:
             f"{config.total_steps} is less than one update takes: {batch:,}, by --num-envs {config.num_envs} "
             f"times --unroll-length {unroll_length}",
         )
+    if config.context_length > unroll_length:
+        raise FieldError(
+            "context_length", f"{config.context_length} is more than an unroll has steps, {unroll_length}"
+        )
     num_parameters = check_core(config, sample)
     words = check_memory(
         device,
@@ -66,7 +70,11 @@ def check_run(config: Config) -> tuple[str, list[str]]:
         weights=BYTES
         * (4 if config.optimizer == "adam" else 3)
         * num_parameters,  # gradient and optimiser too
-        results=BYTES * 2 * batch * (config.encoder_size + config.hidden_size),  # which the gradient needs
+        results=BYTES
+        * 2
+        * (unroll_length + config.context_length)
+        * config.num_envs
+        * (config.encoder_size + config.hidden_size),  # which the gradient needs
     )
     return f"{num_cores()} cores; {words}", advice(config, resolve_runner(config), num_cores())
 

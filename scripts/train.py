@@ -3,6 +3,7 @@
 python -m scripts.train --env tmaze --core ur-lstm --total-steps 2e6 --seed 3 --log-dir runs
 python -m scripts.train --config mine.toml --seed 4 --dry-run
 python -m scripts.train --resume runs/tmaze/ur-lstm/seed3-20260102-030405
+torchrun --nproc-per-node 2 -m scripts.train --env tmaze
 """
 
 import dataclasses
@@ -16,9 +17,10 @@ from typing import Annotated
 import tyro
 
 from agents.checkpoint import load_checkpoint
-from agents.command_line import ACTORS_FAILED, flags_said, flat, parse, usage_errors
+from agents.command_line import ACTORS_FAILED, FAILED, flags_said, flat, parse, usage_errors
 from agents.config import Config, flag
 from agents.config_checks import check
+from agents.distributed import Group, RankLost, group_of_torchrun
 from agents.evaluation import evaluate
 from agents.metrics import say
 from agents.origins import FLAG, Settings, blame, described, missing_note, settle
@@ -49,24 +51,42 @@ class Arguments:
 
 
 def main(words: Sequence[str]) -> int:
-    """Trains; returns the exit code."""
-    with usage_errors("train"):
+    """Trains, with the other ranks where torchrun started several; returns the exit code."""
+    group = group_of_torchrun()
+    try:
+        with group.joined():
+            trained, code = train(words, group)
+    except RankLost as error:
+        print(f"train: rank {group.rank}: {flat(error)}", file=sys.stderr)
+        return FAILED
+    if trained is not None and group.leads:
+        conclude(trained)
+    return code
+
+
+def train(words: Sequence[str], group: Group) -> tuple[Training | None, int]:
+    """Trains one rank; returns the exit code, and with it what was trained to its end."""
+    with usage_errors("train", group):
         arguments = parse(Arguments, "train", words)
         settings = read_settings(arguments, words)
         config, resume = settings.config, arguments.resume
         with blame(settings.origins):
             check(config)
             machine, warnings = check_run(config)
-            training = Training(config)
+            training = Training(config, group)
+    with usage_errors("train", group):
         notes = list(settings.notes)
+        group.check_same("their configuration", repr(config))
         if arguments.dry_run:
             notes += foreseen(training, resume)
         elif resume is None:
             training.create()
         else:
             notes += training.restore(resume)
-        if not arguments.dry_run:
+        if group.leads and not arguments.dry_run:
             record(training.folder, config, settings.origins)
+    with usage_errors("train", group):
+        group.check_same("the checkpoint they found", str(training.learner.env_steps))
     for line in [*notes, *training.plan(), f"machine   {machine}"]:
         say(line)
     for line in described(config, settings.origins):
@@ -76,7 +96,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.dry_run:
         training.runner.close()
         say("a dry run: nothing was begun, and nothing written")
-        return 0
+        return None, 0
     say(f"curves    tensorboard --logdir {config.log_dir}")
 
     try:
@@ -84,13 +104,19 @@ def main(words: Sequence[str]) -> int:
     except ActorFailure as error:
         print(f"train: {flat(error)}", file=sys.stderr)
         say(f"everything is saved. Go on with\n  python -m scripts.train --resume {training.folder}")
-        return ACTORS_FAILED
+        return None, ACTORS_FAILED
     if not finished:
         assert training.stopped_by is not None
         steps = training.learner.env_steps
         say(f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with")
         say(f"  python -m scripts.train --resume {training.folder}")
-        return 130 if training.stopped_by == signal.SIGINT else 143
+        return None, 130 if training.stopped_by == signal.SIGINT else 143
+    return training, 0
+
+
+def conclude(training: Training) -> None:
+    """Evaluates what was trained, and says how good it is."""
+    config = training.config
     evaluation = evaluate(
         config,
         training.network,
@@ -101,7 +127,6 @@ def main(words: Sequence[str]) -> int:
     evaluation.save(training.folder / "evaluation.json")
     say(evaluation.table(config, training.card))
     say(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000")
-    return 0
 
 
 def foreseen(training: Training, resume: Path | None) -> list[str]:

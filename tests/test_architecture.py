@@ -50,6 +50,8 @@ FORBIDDEN_ARROWS = {
     "agents/runners/slots.py": {*LEARNING - {"agents.runners"}, "agents.runners.worker", "envs", "cores"},
     "agents/runners/weights.py": {*LEARNING - {"agents.runners"}, "agents.runners.slots", "envs", "cores"},
     "agents/runners/arena.py": {"agents", "cores", "envs", "torch"},
+    "agents/runners/ranks.py": {"agents.learner", "agents.vtrace", "agents.loss", "agents.training", "envs"},
+    "agents/distributed.py": {*LEARNING, "agents.metrics", "agents.network", "cores", "envs"},
     "agents/checkpoint.py": {"agents", "cores", "envs"},
     "agents/intervals.py": {"agents", "cores", "envs"},
     "agents/probing/fitting.py": {"agents.probing.tasks", "agents.probing.sweep", "envs", *LEARNING},

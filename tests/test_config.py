@@ -143,7 +143,11 @@ def test_gradient_path():
     assert [n for n in (21, 22, 23, 44) if describe_gradient_path(n, card)[0].endswith("yes")] == [22, 44]
     assert [n for n in (5, 21, 22, 23, 39, 40, 44) if warning(n, card)] == [5, 21, 23, 39]
     assert "--unroll-length 22" in warning(21, card)
-    assert "--unroll-length of 80 or more" in warning(21, dataclasses.replace(card, episode_length=None))
+    free = dataclasses.replace(card, episode_length=None)
+    assert warning(21, free).endswith("use --context-length 20")
+    assert warning(19, free).endswith("use --context-length 20 --unroll-length 20")
+    assert "gradient reaches 20 to 41 steps;" in describe_gradient_path(21, card, 20)[0]
+    assert [len(describe_gradient_path(21, card, n)) for n in (0, 19, 20)] == [2, 2, 1]
     assert describe_gradient_path(9, None) == [
         "gradient reaches 9 steps; the task's memory span is not known"
     ]

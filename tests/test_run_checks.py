@@ -38,6 +38,7 @@ def error_of(**fields):
         ({"core": "chrono", "core_opt": ("tmax=9",)}, "core_opt", "did you mean t_max"),
         ({"core": "chrono", "core_opt": ("t_max=1",)}, "core_opt", "t_max must be"),
         ({"device": "cuda:77"}, "device", "this machine has"),
+        ({"context_length": 5}, "context_length", "5 is more than an unroll has steps, 4"),
         (
             {"total_steps": 11},
             "total_steps",
