@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -15,6 +16,9 @@ from agents.options import parse_count
 
 FAILED, USAGE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 4, 5
 """Exit codes beside 0 (done), 130 and 143 (interrupted, terminated)."""
+
+RULE = re.compile("[^:]*(─|-{9,})")
+"""A line across a frame, with its title if it has one; in ASCII, of dashes."""
 
 _registry = ConstructorRegistry()
 
@@ -45,9 +49,15 @@ def parse(kind: type[Arguments], program: str, words: Sequence[str], default: An
         default: an instance whose values stand where the user says nothing.
 
     Raises:
-        ValueError: bad words, in one line.
+        ValueError: bad words, or a flag given twice, in one line.
         SystemExit: the help was asked for.
     """
+    if "--" in words:
+        raise ValueError("'--' stands for nothing here: values come after their flags")
+    flags = flags_said(words)
+    for flag in flags:
+        if flags.count(flag) > 1:
+            raise ValueError(f"{flag} is given twice; all its values stand after one")
     extra = {} if default is None else {"default": default}
     said = io.StringIO()
     module = program if "." in program else f"scripts.{program}"
@@ -60,10 +70,16 @@ def parse(kind: type[Arguments], program: str, words: Sequence[str], default: An
         raise ValueError(one_line(said.getvalue())) from None
 
 
+def flags_said(words: Sequence[str]) -> list[str]:
+    """The flags among words, as the help writes them."""
+    said = [word.partition("=")[0] for word in words if word.startswith("--")]
+    return [word.replace("_", "-") for word in said]
+
+
 def one_line(boxed: str) -> str:
     """The message of a framed error text: what is wrong, and the flags that come nearest."""
     lines = [line.strip("╭╮╰╯│ ") for line in boxed.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("─")]
+    lines = [line for line in lines if line and not RULE.fullmatch(line)]
     message: list[str] = []
     for line in lines:
         if line.startswith(("Argument helptext", "For full helptext", "Perhaps you meant")):

@@ -24,7 +24,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from agents.checkpoint import join_state, split_state
-from agents.config import resolve_device
+from agents.machine import resolve_device
 
 TIMEOUT = timedelta(minutes=10)
 """How long a rank may keep the others waiting; then they end."""

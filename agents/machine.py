@@ -1,89 +1,57 @@
-"""What a figure was measured on, and how much memory was in use."""
+"""What the machine has that a run may use."""
 
-import multiprocessing
 import os
-import platform
-import resource
-import sys
-from collections.abc import Iterable
-from datetime import UTC, datetime
+import re
 from pathlib import Path
 
 import torch
 
-from envs.gym_steppers import num_workers
-
-PROC = Path("/proc")
-
-
-def machine_facts() -> dict[str, str | int | float]:
-    """What to know beside a figure: processor, versions, load, the command and the time."""
-    return {
-        "cpu": cpu_model(),
-        "cores": num_cores(),
-        "load": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(sys.orig_argv[1:]),
-    }
+MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where a container's limit stands: cgroups of version 2 and 1."""
 
 
-def cpu_model() -> str:
-    """The processor's name for itself, or its architecture where it tells none."""
+def check_device_name(name: str) -> None:
+    """Checks how a device is called, whether or not it is there.
+
+    Raises:
+        ValueError: one line without the flag.
+    """
+    if name != "auto" and not re.fullmatch(r"(cpu|cuda)(:[0-9]{0,4})?", name):
+        raise ValueError(f"must be auto, cpu, cuda or cuda:N, got {name[:60]!r}")
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device of a name, where "auto" is CUDA if there is one.
+
+    Raises:
+        ValueError: no such device here.
+    """
     try:
-        lines = (PROC / "cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        check_device_name(name)
+    except ValueError as error:
+        raise ValueError(f"--device {error}") from None
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    available = torch.cuda.device_count() if kind == "cuda" else 1
+    if int(index or 0) >= available:
+        raise ValueError(
+            f"--device {name}: this machine has {available} of that kind; auto takes what there is"
+        )
+    return torch.device(kind, int(index)) if index else torch.device(kind)
 
 
 def num_cores() -> int:
-    """Processor cores that this process may use."""
-    return num_workers(sys.maxsize)
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def peak_rss_mib() -> float:
-    """Most memory that this process ever had resident, and its live children added, in MiB.
-
-    What processes share counts for each of them. Where there is no /proc, children are not counted.
-    """
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    children = (child.pid for child in multiprocessing.active_children())
-    return own + sum(kib_of(pid, "status", "VmHWM") for pid in children if pid) / 2**10
-
-
-def pss_mib(pids: Iterable[int]) -> float:
-    """Memory of some processes together, in MiB: what they share counts once. 0 where there is no /proc."""
-    return sum(kib_of(pid, "smaps_rollup", "Pss") for pid in pids) / 2**10
-
-
-def kib_of(pid: int, file: str, entry: str) -> int:
-    """An entry of a process's file in /proc, in KiB; 0 if the process has gone."""
-    try:
-        lines = (PROC / str(pid) / file).read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(entry + ":"))
-
-
-def family(pid: int) -> set[tuple[int, str]]:
-    """A process and all that descend from it: their ids, and when each began (ids are used again)."""
-    began: dict[int, str] = {}
-    children: dict[int, list[int]] = {}
-    for path in PROC.glob("[0-9]*/stat"):
+def memory_bytes() -> int:
+    """Memory that this process may have: the machine's, or its container's where that is less."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in MEMORY_LIMITS:
         try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has just ended
-        began[int(path.parent.name)] = fields[19]
-        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    found, todo = set(), [pid]
-    while todo:
-        one = todo.pop()
-        if one in began:
-            found.add((one, began[one]))
-            todo += children.get(one, [])
-    return found
+            sizes.append(int(Path(path).read_text()))
+        except (OSError, ValueError):  # none such, or "max"
+            continue
+    return min(sizes)

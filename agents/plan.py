@@ -1,9 +1,9 @@
 """What a run chose where its user said nothing, and why."""
 
 from agents.actor import is_native
-from agents.config import Config, resolve_device
+from agents.config import Config
 from agents.distributed import ALONE, Group
-from agents.machine import num_cores
+from agents.machine import num_cores, resolve_device
 from agents.runners.process import resolve_num_actors, resolve_runner
 
 MIN_SHARED_ENVS = 16

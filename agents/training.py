@@ -163,7 +163,10 @@ class Training:
             f"unrolls of {self.unroll_length}, on {self.device}"
             + (f", {self.group.size} ranks" if self.group.size > 1 else ""),
             f"running   {describe_runner(config, self.group)}, {describe_threads(config)}",
-            *("memory    " + line for line in describe_gradient_path(self.unroll_length, self.card)),
+            *(
+                "memory    " + line
+                for line in describe_gradient_path(self.unroll_length, self.card, config.context_length)
+            ),
             f"folder    {self.folder}",
         ]
 

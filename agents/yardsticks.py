@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from agents.machine import peak_rss_mib
+from agents.speed.machine import peak_rss_mib
 from agents.training import Training
 from cores.yardsticks import acting_products, learning_products, products_name, take_turns
 

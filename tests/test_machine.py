@@ -1,65 +1,48 @@
-"""Tests of what is told of the machine and of memory."""
+"""What the machine has."""
 
-import mmap
-import multiprocessing
 import os
-import sys
 
 import pytest
+import torch
 
-from agents.machine import family, kib_of, machine_facts, num_cores, peak_rss_mib, pss_mib
-
-needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system has no /proc")
-
-
-def hold(size, told):
-    """Touches some memory, tells so, and waits to be killed."""
-    memory = mmap.mmap(-1, size)
-    memory.write(b"1" * size)
-    told.set()
-    multiprocessing.Event().wait()
+from agents import machine
+from agents.machine import check_device_name, memory_bytes, num_cores, resolve_device
 
 
-@pytest.fixture
-def child():
-    """A process that holds 64 MiB."""
-    context = multiprocessing.get_context("fork")
-    told = context.Event()
-    process = context.Process(target=hold, args=(2**26, told))
-    process.start()
-    assert told.wait(60)
-    yield process
-    process.kill()
-    process.join()
+def test_devices():
+    """Mutation: auto taken for CUDA where there is none."""
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    for name in ("cpu:0", "cpu:00"):
+        assert resolve_device(name) == torch.device("cpu", 0)
+    assert resolve_device("cpu:") == torch.device("cpu")
+    count = torch.cuda.device_count()
+    with pytest.raises(
+        ValueError, match=f"^--device cuda:99: this machine has {count} of that kind; auto takes"
+    ):
+        resolve_device("cuda:99")
 
 
-def test_facts_are_told():
-    """Mutation: a fact left out."""
-    facts = machine_facts()
-    assert set(facts) == {"cpu", "cores", "load", "system", "python", "torch", "date", "command"}
-    assert all(facts[name] != "" for name in ("cpu", "torch", "date", "command"))
-    assert facts["cores"] == num_cores() >= 1
-    assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
+@pytest.mark.parametrize(
+    "name", ["", "tpu", "cpu:x", "cuda:-1", "cuda:99999", "cuda:²", "auto:0", "CPU", "cuda:1 "]
+)
+def test_what_is_no_device(name):
+    """Mutations: digits of other scripts; a number of any length (int refuses 5000 digits)."""
+    for function, flag in ((check_device_name, ""), (resolve_device, "--device ")):
+        with pytest.raises(ValueError, match=f"^{flag}must be auto, cpu, cuda or cuda:N, got "):
+            function(name)
 
 
-@needs_proc
-def test_memory_of_children_counts(child):
-    """Mutation: the process's own memory alone."""
-    with_child = peak_rss_mib()
-    child.kill()
-    child.join()
-    assert with_child - peak_rss_mib() > 60
+def test_cores_and_memory(tmp_path, monkeypatch):
+    """A container's limit counts where it is below the machine's memory; "max" is none.
 
-
-@needs_proc
-def test_a_family_is_a_process_and_all_below_it(child):
-    """Mutations: children left out; processes of others taken in; a dead one's memory an error."""
-    pids = {pid for pid, _ in family(os.getpid())}
-    assert {os.getpid(), child.pid} <= pids
-    assert os.getppid() not in pids
-    assert {pid for pid, _ in family(child.pid)} == {child.pid}
-    assert pss_mib([child.pid]) > 60
-    child.kill()
-    child.join()
-    assert family(child.pid) == set()
-    assert kib_of(child.pid, "status", "VmRSS") == 0
+    Mutations: the greater of both; "max" as an error.
+    """
+    assert 1 <= num_cores() <= os.cpu_count()
+    monkeypatch.setattr(machine, "MEMORY_LIMITS", (str(tmp_path / "missing"),))
+    whole = memory_bytes()
+    assert whole > 2**28
+    for text, size in (("max\n", whole), ("1048576\n", 2**20), (f"{2**62}\n", whole)):
+        (tmp_path / "limit").write_text(text)
+        monkeypatch.setattr(machine, "MEMORY_LIMITS", (str(tmp_path / "missing"), str(tmp_path / "limit")))
+        assert memory_bytes() == size

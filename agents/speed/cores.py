@@ -6,7 +6,8 @@ from typing import Literal
 
 import torch
 
-from agents.config import Config, resolve_device
+from agents.config import Config
+from agents.machine import resolve_device
 from agents.metrics import say
 from cores import CORES, make_core
 from cores.yardsticks import PLAIN, acting, learning, products_name, take_turns

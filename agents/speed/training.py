@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.config import Config, check
-from agents.machine import machine_facts
+from agents.config import Config
+from agents.config_checks import check
 from agents.metrics import say, short
+from agents.speed.machine import machine_facts
 from agents.training import Training
 from agents.yardsticks import measure
 
 FIRST_UPDATE = """
 import json, sys, time
-from agents.config import config_from_dict
+from agents.config import Config
 from agents.training import Training
 
-training = Training(config_from_dict(json.loads(sys.argv[1])))
+fields = json.loads(sys.argv[1])
+training = Training(Config(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}))
 training.step()
 print(time.time())
 training.runner.close()

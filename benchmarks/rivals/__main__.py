@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.command_line import parse, usage_errors
-from agents.machine import machine_facts, num_cores
+from agents.machine import num_cores
 from agents.metrics import say
+from agents.speed.machine import machine_facts
 from benchmarks.rivals.contestants import LONGHOLD, RIVALS, Contestant
 from benchmarks.rivals.race import Clock, Fallen, take_turn
 from benchmarks.rivals.table import table

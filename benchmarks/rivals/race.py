@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.machine import family, kib_of, pss_mib
+from agents.speed.machine import family, kib_of, pss_mib
 
 ROOT = Path(__file__).parent.parent.parent
 POLL_S = 0.2
