@@ -34,6 +34,7 @@ from agents.network import Network, make_network
 from agents.plan import describe_runner, describe_threads
 from agents.run_folder import make_run_folder
 from agents.runners import Runner, Stopped
+from agents.runners.failures import ActorFailure
 from agents.runners.local import LocalRunner
 from agents.runners.process import (
     generation_seed,
@@ -43,7 +44,6 @@ from agents.runners.process import (
 )
 from agents.runners.ranks import next_together
 from agents.runners.slots import split_columns
-from agents.runners.supervision import ActorFailure
 from agents.signals import leave_on_signal
 from agents.trajectory import Episodes, Inputs
 

@@ -26,7 +26,7 @@ from agents.metrics import say
 from agents.origins import FLAG, Settings, blame, described, missing_note, settle
 from agents.run_checks import check_run
 from agents.run_folder import RECORD, place_of, read_config_and_lacks, read_origins, record
-from agents.runners.supervision import ActorFailure
+from agents.runners.failures import ActorFailure
 from agents.training import Training
 
 NUM_EVALUATION_EPISODES = 1000

@@ -14,9 +14,9 @@ import torch
 from fickle_envs import BIT, ERA, ERAS, LENGTHS, A, numbered_recipe, tell_version, telling_network
 from gymnasium.spaces import Box
 
-from agents.runners import Stopped, supervision
+from agents.runners import Stopped, failures, supervision
+from agents.runners.failures import ActorFailure, Failures, Limits
 from agents.runners.process import ProcessRunner, generation_seed
-from agents.runners.supervision import ActorFailure, Limits
 
 T, B, LAG = 5, 3, 2
 COLUMNS = [slice(0, 1), slice(1, 3)]
@@ -289,9 +289,8 @@ def test_too_many_failures(consumer, monkeypatch):
     Mutations: failures counted for ever; a limit that is one too high.
     """
     crew = consumer.runner._crew
-    crew._limits = Limits(DEADLINE_S, 1)
-    crew._failed_at.clear()
-    crew._failed_at.append(time.monotonic() - supervision.WINDOW_S - 1)
+    crew._failures = Failures(1)
+    crew._failures._failed_at.append(time.monotonic() - failures.WINDOW_S - 1)
     (consumer.folder / "0").write_text("raise")
     consumer.take_until_replaced(1)
     (consumer.folder / "0").write_text("raise")

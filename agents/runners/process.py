@@ -29,8 +29,9 @@ from agents.metrics import say
 from agents.network import Network, make_network
 from agents.runners import Stopped
 from agents.runners.arena import NamelessFile
+from agents.runners.failures import Limits, actor_name
 from agents.runners.slots import Slots, split_columns
-from agents.runners.supervision import Crew, Limits
+from agents.runners.supervision import Crew
 from agents.runners.weights import PublishedWeights
 from agents.runners.worker import Job, Recipe, make_board
 from agents.trajectory import Trajectory
@@ -141,9 +142,8 @@ class ProcessRunner:
 
     def _name(self, index: int, generation: int) -> str:
         columns, first = self._slots.columns[index], self._first_env
-        seed = generation_seed(self._env_seed, generation)
-        envs = f"environments {first + columns.start} … {first + columns.stop - 1} of seed {seed}"
-        return f"actor {index} ({self._task}, {envs})"
+        envs = slice(first + columns.start, first + columns.stop)
+        return actor_name(index, self._task, envs, generation_seed(self._env_seed, generation))
 
     def _make_job(self, index: int, generation: int, stack: NamelessFile) -> Job:
         return Job(

@@ -5,47 +5,23 @@ import os
 import re
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 
 from agents.runners.arena import Arena, NamelessFile
-from agents.runners.worker import IN_RESET, IN_STEP, OUTSIDE, STACK_SIGNAL, Job, work
+from agents.runners.failures import CALLS, Failures, Limits, patience_s
+from agents.runners.worker import STACK_SIGNAL, Job, work
 
 SPAWN = multiprocessing.get_context("spawn")
 """Threads of torch and numba do not survive a fork."""
-
-START_S = 120.0
-"""What an actor may take, at least, to start: imports, environments, the compilation of its core."""
 
 PATIENCE_S = 5.0
 """What actors have to end by themselves before they are ended."""
 
 STACK_S = 1.0
 """How long an actor that seems to hang is waited for to write its stack."""
-
-WINDOW_S = 3600.0
-"""Failures longer ago than this count no more."""
-
-NUM_FALSE_STARTS = 3
-"""So many failures before anybody has handed over an unroll: there is no use in going on."""
-
-
-class ActorFailure(RuntimeError):  # noqa: N818  (the name that its readers look for)
-    """Actors failed too often."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is too long and what is too often."""
-
-    deadline_s: float
-    """Seconds that a step of an actor's environments may take."""
-    max_failures: int
-    """Failures within WINDOW_S that the run bears."""
 
 
 class ActorProcess:
@@ -117,10 +93,10 @@ class Crew:
             generation: of the first ones; that of each replacement is one more.
             tell: is given lines for the user.
         """
-        self._make_job, self._board, self._limits = make_job, board, limits
+        self._make_job, self._board = make_job, board
+        self._deadline_s, self._failures = limits.deadline_s, Failures(limits.max_failures)
         self._names, self._tell = names, tell
         self._granted = 0  # unrolls of lower numbers may be made
-        self._failed_at: deque[float] = deque()
         self.num_replaced = self.num_dropped = 0  # actors; episodes that were begun and not handed over
         self.generations = [generation] * len(names)
         self.num_handed = [0] * len(names)  # unrolls by each actor, all its generations together
@@ -195,8 +171,8 @@ class Crew:
         return now - actor.seen_at > self._patience(index)
 
     def _patience(self, index: int) -> float:
-        starting = self._board["where"][index] == OUTSIDE and not self._actors[index].has_handed
-        return max(self._limits.deadline_s, START_S if starting else 0.0)
+        has_handed = self._actors[index].has_handed
+        return patience_s(self._deadline_s, int(self._board["where"][index]), has_handed)
 
     def _look_closer(self, index: int) -> tuple[str, str] | None:
         """Asks an actor that seems to hang for its stack.
@@ -208,32 +184,22 @@ class Crew:
         stack = actor.dump()
         if self._board["beats"][index] != actor.beats or actor.pipe.poll():
             return None
-        calls = {IN_RESET: "in reset() of its environments, ", IN_STEP: "in step() of its environments, "}
         place = place_of(stack)
         if not place:
             pid = actor.process.pid
             place = (
                 "its process is stopped, and so gives no stack" if is_stopped(pid) else "it gives no stack"
             )
-        return f"hangs for {self._patience(index):g} s, {calls.get(where, '')}{place}", stack
+        return f"hangs for {self._patience(index):g} s, {CALLS[where]}{place}", stack
 
     def _replace(self, index: int, reason: str, details: str) -> None:
-        actor, generation, now = self._actors[index], self.generations[index], time.monotonic()
+        actor, generation = self._actors[index], self.generations[index]
         actor.end()
         dropped = int(self._board["begun"][index]) - actor.num_delivered
         self.num_dropped += dropped
-        self._failed_at.append(now)
-        while now - self._failed_at[0] > WINDOW_S:
-            self._failed_at.popleft()
-        count, most = len(self._failed_at), self._limits.max_failures
         line = f"{self._names[index](generation)} {reason}"
-        if count > most:
-            raise ActorFailure(f"{line}; more than {most} failures within an hour (--max-actor-failures)")
-        if not any(self.num_handed) and count >= NUM_FALSE_STARTS:
-            raise ActorFailure(f"{line}; no actor gets to the end of its first unroll")
-        self._tell(
-            f"{line}; replaced, {dropped} unfinished episodes dropped; failure {count} of {most} in an hour"
-        )
+        count = self._failures.count(line, fruitless=not any(self.num_handed))
+        self._tell(f"{line}; replaced, {dropped} unfinished episodes dropped; {count}")
         for row in details.splitlines():
             self._tell("    " + row)
         self.num_replaced += 1
