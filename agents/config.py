@@ -76,22 +76,26 @@ class Config:
     lambda_: Annotated[float, arg(name="lambda")] = 1.0
     """V-trace: decay of the traces."""
 
-    runner: Literal["auto", "local", "process"] = "auto"
+    runner: Literal["auto", "local", "process", "ray"] = "auto"
     """Where environments are stepped. local: here, in turn with learning; bit-reproducible. process: by
-    actors in processes of their own, while learning goes on. auto: process for an environment that is not
-    Longhold's own, where there is more than one processor core; else local."""
+    actors in processes of their own, while learning goes on. ray: by actors on the machines of a Ray cluster.
+    auto: process for an environment that is not Longhold's own, where there is more than one processor core;
+    else local."""
+    ray_address: str = "auto"
+    """ray: the cluster. auto: the one that this machine belongs to, or RAY_ADDRESS names; local: this machine
+    alone; host:port, or ray://host:port from outside."""
     num_actors: int = 0
-    """process: actors; each steps its share of the environments. 0: one for each processor core but one.
+    """process, ray: actors; each steps its share of the environments. 0: one for each processor core but one.
     With several ranks, those of each."""
     max_policy_lag: int = 2
-    """process: updates that the weights of an actor may be behind those that learn. 0: acting and learning
-    take turns, and runs are reproducible."""
+    """process, ray: updates that the weights of an actor may be behind those that learn. 0: acting and
+    learning take turns; with process, runs are then reproducible."""
     actor_deadline_s: float = 60.0
-    """process: seconds that one step of an actor's environments may take; then it is taken for hung, and
+    """process, ray: seconds that one step of an actor's environments may take; then it is taken for hung, and
     replaced."""
     max_actor_failures: int = 20
-    """process: actors that may be replaced within an hour, as they died, failed or hung; one more ends the
-    run."""
+    """process, ray: actors that may be replaced within an hour, as they died, failed or hung; one more ends
+    the run."""
 
     device: str = "auto"
     """auto (CUDA where there is one, else CPU), cpu, cuda or cuda:N."""
@@ -151,7 +155,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "pg_rho_bar": (0, 1e12),
     "c_bar": (0, 1e12),
     "lambda_": (0, 1),
-    "num_actors": (0, 4096),
+    "num_actors": (0, 100_000),
     "max_policy_lag": (0, 1000),
     "actor_deadline_s": (1e-3, 1e9),
     "max_actor_failures": (0, 10**9),

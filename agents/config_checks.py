@@ -56,7 +56,7 @@ def check_names(config: Config) -> None:
         FieldError: as `check`.
     """
     hints = get_type_hints(Config)
-    for field in ("env", "core", "device", "log_dir"):
+    for field in ("env", "core", "device", "log_dir", "ray_address"):
         value = getattr(config, field)
         if not isinstance(value, str) or not value:
             raise FieldError(field, f"must be a name, got {shown(value)}")

@@ -43,6 +43,7 @@ from agents.runners.process import (
     resolve_runner,
 )
 from agents.runners.ranks import next_together
+from agents.runners.ray import make_ray_runner
 from agents.runners.slots import split_columns
 from agents.signals import leave_on_signal
 from agents.trajectory import Episodes, Inputs
@@ -91,7 +92,8 @@ class Training:
             sample.close()
             self.network = self._make_network(sample)
             space = sample.single_observation_space
-            self.runner = make_process_runner(config, self.network, space, self.unroll_length, group, own)
+            make_runner = make_ray_runner if config.runner == "ray" else make_process_runner
+            self.runner = make_runner(config, self.network, space, self.unroll_length, group, own)
         self.learner = Learner(self.network, config, group=group)
         self.log_every = config.log_every_steps or max(config.total_steps // 200, 1)
         self.gates_every = config.gates_every_steps or max(config.total_steps // 50, 1)

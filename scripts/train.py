@@ -31,7 +31,14 @@ from agents.training import Training
 
 NUM_EVALUATION_EPISODES = 1000
 MAY_CHANGE = {"total_steps", "device", "num_threads"}
-MAY_CHANGE |= {"runner", "num_actors", "max_policy_lag", "actor_deadline_s", "max_actor_failures"}
+MAY_CHANGE |= {
+    "runner",
+    "ray_address",
+    "num_actors",
+    "max_policy_lag",
+    "actor_deadline_s",
+    "max_actor_failures",
+}
 MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s"}
 """What a resumed run may do differently; all else would make it another run."""
 

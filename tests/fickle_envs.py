@@ -21,6 +21,11 @@ BIT = 2.0**-10
 """What a network of `tell_version` adds to the first logit for each version."""
 
 
+def lengths_of(index):
+    """Lengths of the episodes of an environment in the whole run."""
+    return LENGTHS[index % len(LENGTHS)]
+
+
 class NumberedEnv(CountingEnv):
     """Observes (environment in the whole run, era and episode, step); a file tells it to fail once.
 
@@ -31,7 +36,7 @@ class NumberedEnv(CountingEnv):
     def __init__(self, folder, num_envs, seed, first_index):
         self.first, self.era = first_index, seed % ERAS
         self.file = Path(folder) / str(first_index)
-        super().__init__(LENGTHS[first_index : first_index + num_envs], A)
+        super().__init__([lengths_of(first_index + i) for i in range(num_envs)], A)
 
     def _see(self, b):
         super()._see(b)
@@ -75,6 +80,43 @@ def tell_version(network, version):
 def numbered_recipe(folder):
     """How actors on numbered environments are built."""
     return Recipe(partial(NumberedEnv, str(folder)), telling_network, 0.5)
+
+
+def check_column(batch, b, local):
+    """Checks that a column holds one stretch of a numbered environment, whole, with its core state.
+
+    Returns:
+        The environment in the whole run, its first and its last row with whether they are resets, and the
+        lengths of the episodes that ended.
+    """
+    T = len(batch.actions)
+    rows = [tuple(map(int, row)) for row in batch.inputs.observations[:, b].tolist()]
+    resets, valid = batch.inputs.resets[:, b].tolist(), batch.valid[:, b].tolist()
+    actions, rewards = batch.actions[:, b].tolist(), batch.rewards[:, b].tolist()
+    number_of_env, episode, n = rows[0]
+    assert [row[0] for row in rows] == [number_of_env] * (T + 1)
+    assert [row[2] == 0 for row in rows] == resets
+    if not resets[0]:
+        assert batch.core_state[0][b].tolist() == [n]
+        sums = [n * number_of_env, n * episode, n * (n - 1) / 2]
+        assert batch.core_state[1][b, :3].tolist() == sums
+    ended, lengths = [], lengths_of(number_of_env - 1)
+    for t in range(T):
+        (_, episode, step), (_, next_episode, next_step) = rows[t : t + 2]
+        number = episode % ERA
+        over = step == lengths[(number - 1) % len(lengths)]
+        assert valid[t] == (not over)
+        assert (next_episode, next_step) == ((episode + 1, 0) if over else (episode, step + 1))
+        assert batch.inputs.prev_actions[t + 1, b] == (0 if over else actions[t])
+        assert batch.inputs.prev_rewards[t + 1, b] == (0 if over else rewards[t])
+        if not over:
+            assert rewards[t] == 0.5 * (1000 * local + 100 * number + next_step)
+            ends = next_step == lengths[(number - 1) % len(lengths)]
+            assert batch.terminated[t, b] == (ends and number % 2 == 0)
+            ended += [next_step] if ends else []
+    episodes = batch.episodes
+    assert episodes.lengths[episodes.envs == b].tolist() == ended
+    return number_of_env - 1, (rows[0], resets[0]), (rows[-1], resets[-1]), ended
 
 
 class BreaksEnv(gymnasium.Env):

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from fickle_envs import BIT, ERA, ERAS, LENGTHS, A, numbered_recipe, tell_version, telling_network
+from fickle_envs import BIT, ERA, ERAS, A, check_column, numbered_recipe, tell_version, telling_network
 from gymnasium.spaces import Box
 
 from agents.runners import Stopped, failures, supervision
@@ -105,40 +105,17 @@ class Consumer:
         assert self.replaced() == count
 
     def check_column(self, batch, b):
-        rows = [tuple(map(int, row)) for row in batch.inputs.observations[:, b].tolist()]
-        resets, valid = batch.inputs.resets[:, b].tolist(), batch.valid[:, b].tolist()
-        actions, rewards = batch.actions[:, b].tolist(), batch.rewards[:, b].tolist()
-        assert [row[0] for row in rows] == [b + 1] * (T + 1)
-        assert [row[2] == 0 for row in rows] == resets
-        era = rows[0][1] // ERA
+        env, first, last, ended = check_column(batch, b, b - COLUMNS[b > 0].start)
+        assert env == b
+        (_, episode, step), _ = first
+        era = episode // ERA
         if not self.eras[b] or era != self.eras[b][-1]:  # others play from here on
             assert era not in self.eras[b]
             self.eras[b].append(era)
-            assert (rows[0][1] % ERA, rows[0][2]) == (1, 0)
+            assert (episode % ERA, step) == (1, 0)
         else:
-            assert (rows[0], resets[0]) == self.last_rows[b]
-        self.last_rows[b] = rows[-1], resets[-1]
-        if not resets[0]:
-            _, episode, n = rows[0]
-            assert batch.core_state[0][b].tolist() == [n]
-            assert batch.core_state[1][b, :3].tolist() == [n * (b + 1), n * episode, n * (n - 1) / 2]
-        ended = []
-        local, lengths = b - COLUMNS[b > 0].start, LENGTHS[b]
-        for t in range(T):
-            (_, episode, step), (_, next_episode, next_step) = rows[t : t + 2]
-            number = episode % ERA
-            over = step == lengths[(number - 1) % len(lengths)]
-            assert valid[t] == (not over)
-            assert (next_episode, next_step) == ((episode + 1, 0) if over else (episode, step + 1))
-            assert batch.inputs.prev_actions[t + 1, b] == (0 if over else actions[t])
-            assert batch.inputs.prev_rewards[t + 1, b] == (0 if over else rewards[t])
-            if not over:
-                assert rewards[t] == 0.5 * (1000 * local + 100 * number + next_step)
-                ends = next_step == lengths[(number - 1) % len(lengths)]
-                assert batch.terminated[t, b] == (ends and number % 2 == 0)
-                ended += [next_step] if ends else []
-        episodes = batch.episodes
-        assert episodes.lengths[episodes.envs == b].tolist() == ended
+            assert first == self.last_rows[b]
+        self.last_rows[b] = last
         self.num_ended[era] += len(ended)
 
     def check_versions(self, batch):

@@ -69,6 +69,7 @@ def make_board(num_actors: int) -> Arena:
     return Arena(
         {
             "beats": counts,  # entered or left a call of the environments
+            "beat_at": seconds,  # when that was last, by the process's own clock
             "where": counts,
             "begun": counts,  # episodes
             "env_s": seconds,  # spent in environments
@@ -88,11 +89,13 @@ class Watched(VectorWrapper[Any, Any, Any, Any, Any]):
     def __init__(self, envs: VectorEnv, board: Arena, index: int):
         super().__init__(envs)
         self._beats, self._where, self._begun = (board[name] for name in ("beats", "where", "begun"))
+        self._beat_at = board["beat_at"]
         self._leave, self._index = board["leave"], index
         self._ended = np.zeros(envs.num_envs, bool)
 
     def _show(self, where: int) -> None:
         self._beats[self._index] += 1
+        self._beat_at[self._index] = time.monotonic()
         self._where[self._index] = where
 
     def reset(self, **words: Any) -> Any:

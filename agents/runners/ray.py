@@ -1,0 +1,256 @@
+"""The runner for many machines: actors on a Ray cluster, as many as it has room for at the moment.
+
+A batch is made of k unrolls, whoever made them, first come, first served as far as `batching` allows: on a
+cluster some actors are still to be placed while others work, and those of a lost machine are gone for a
+while. So column b is another environment in every batch. Each actor has its share of the environments, and k is the
+number of actors; where they are more than the environments of a batch each has one, and k is less.
+
+Ray's object store carries both ways: one object for each version of the weights, which a machine fetches once
+for all its actors, and one for each unroll, whose arrays the learner copies from there into the batch. An
+actor begins only what will be learnt from while its weights are at most `max_policy_lag` updates old.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from gymnasium import spaces
+from torch import Tensor
+
+from agents.config import Config, stream_seed
+from agents.metrics import say
+from agents.network import Network, make_network
+from agents.runners import Stopped
+from agents.runners.cluster import connect, disconnect, num_cores
+from agents.runners.failures import Limits, actor_name
+from agents.runners.process import generation_seed, make_actor_envs
+from agents.runners.remote import RemoteActor, RemoteJob, give, unpack
+from agents.runners.slots import Slots, split_columns
+from agents.runners.tending import Crew
+from agents.runners.worker import Recipe
+from agents.trajectory import Trajectory
+
+POLL_S = 0.2
+"""How often a learner that waits looks whether to stop."""
+
+
+class RayRunner:
+    """Actors on the cluster that this process is connected to, which start with the first `next`."""
+
+    anew = "actors on a cluster keep no state"
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: Network,
+        space: spaces.Space,
+        *,
+        task: str,
+        num_envs: int,
+        num_actors: int,
+        unroll_length: int,
+        max_policy_lag: int,
+        env_seed: int,
+        action_seed: int,
+        limits: Limits,
+        close: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = say,
+    ):
+        """Lays out the batch.
+
+        Arguments are as of `ProcessRunner`; `num_envs` are those of a batch, and `close` is called when the
+        actors have ended.
+
+        Raises:
+            ValueError: one line; as `split_batch`.
+        """
+        self._recipe, self._task, self._limits, self._tell = recipe, task, limits, tell
+        self._envs_each, self._size = split_batch(num_envs, num_actors, max_policy_lag)
+        self._num_actors, self._unroll_length, self._max_lag = num_actors, unroll_length, max_policy_lag
+        self._env_seed, self._action_seed = env_seed, action_seed
+        self._slots = Slots(
+            Trajectory.allocate(unroll_length, num_envs, space, network.num_actions, pin=False),
+            network.initial_state(num_envs),
+            num_slots=1,
+            columns=split_columns(num_envs, self._size),
+        )
+        self._seconds = [0.0, 0.0]
+        self._crew: Crew | None = None
+        self._generation = 0  # of the actors that are to start
+        self._disconnect, self._stopping, self._holds_batch = close, False, False
+        self.publish(network.state_dict(), 0)
+
+    def publish(self, weights: dict[str, Tensor], version: int) -> None:
+        """Acts with these weights (a network's state_dict) from each actor's next unroll on."""
+        import ray
+
+        self._weights = version, ray.put(give(weights))
+        if self._crew is not None:
+            self._crew.publish(*self._weights)
+
+    def next(self) -> Trajectory:
+        """The next batch, in buffers that the next call overwrites.
+
+        Raises:
+            Stopped: `stop` was called.
+            ActorFailure: actors failed too often.
+        """
+        crew = self._crew = self._crew or self._start()
+        if self._holds_batch:
+            self._holds_batch = False  # it has been learnt from
+            crew.grant(self._size)
+        unrolls = None
+        while unrolls is None:
+            self._pass_on(crew)
+            with crew.changed:
+                if crew.failure is not None:
+                    raise crew.failure
+                unrolls = crew.collect(self._size, self._max_lag)
+                if unrolls is None and self._stopping:
+                    raise Stopped
+                if unrolls is None:
+                    crew.changed.wait(POLL_S)
+        self._holds_batch = True
+        for number, unroll in enumerate(unrolls):
+            self._slots.finish(0, number, unpack(unroll, self._slots.part(0, number)))
+        return self._slots.batch(0)
+
+    def _start(self) -> Crew:
+        return Crew(
+            self._make_actor,
+            self._limits,
+            names=[partial(self._name, index) for index in range(self._num_actors)],
+            generation=self._generation,
+            num_granted=(self._max_lag + 1) * self._size,
+            weights=self._weights,
+        )
+
+    def _pass_on(self, crew: Crew) -> None:
+        while crew.lines:
+            self._tell(crew.lines.popleft())
+
+    def _columns(self, index: int) -> slice:
+        return slice(index * self._envs_each, (index + 1) * self._envs_each)
+
+    def _name(self, index: int, generation: int) -> str:
+        seed = generation_seed(self._env_seed, generation)
+        return actor_name(index, self._task, self._columns(index), seed)
+
+    def _make_actor(self, index: int, generation: int) -> Any:
+        """Asks Ray to start an actor: one processor core, no GPU, anywhere."""
+        import ray
+
+        job = RemoteJob(
+            recipe=self._recipe,
+            columns=self._columns(index),
+            env_seed=generation_seed(self._env_seed, generation),
+            action_seed=generation_seed(self._action_seed, generation, index),
+            unroll_length=self._unroll_length,
+        )
+        decorate: Any = ray.remote  # its types know no concurrency groups
+        kind = decorate(
+            num_cpus=1,
+            num_gpus=0,
+            max_restarts=0,
+            scheduling_strategy="SPREAD",
+            concurrency_groups={"beside": 1},
+        )
+        return kind(RemoteActor).remote(job)
+
+    def stop(self) -> None:
+        """Makes a `next` that waits, or would have to, raise `Stopped`."""
+        self._stopping = True
+
+    def figures(self, elapsed_s: float, next_share: float) -> dict[str, float]:
+        """How long the learner waited, what the actors did meanwhile, and what became of them so far."""
+        seconds = self._crew.seconds if self._crew else [0.0, 0.0]
+        envs, unrolls = (
+            (now - before) / (elapsed_s * self._num_actors)
+            for now, before in zip(seconds, self._seconds, strict=True)
+        )
+        self._seconds = seconds
+        return {
+            "speed/share_waiting": next_share,
+            "speed/share_actors_envs": envs,
+            "speed/share_actors_acting": unrolls - envs,
+            "actors/running": self._crew.num_running if self._crew else 0,
+            "actors/replaced": self._crew.num_replaced if self._crew else 0,
+            "actors/dropped_episodes": self._crew.num_dropped if self._crew else 0,
+        }
+
+    def close(self) -> None:
+        """Ends the actors, and leaves the cluster."""
+        if self._crew is not None:
+            self._crew.close()
+            self._pass_on(self._crew)
+        self._crew, self._stopping = None, True
+        self._disconnect()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How often actors began anew, so that a resumed run does not play the same episodes again."""
+        generations = self._crew.generations if self._crew else [self._generation - 1]
+        return {"generation": max(generations)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Takes over from a state, which may be another runner's; False: episodes start anew."""
+        self._generation = int(state.get("generation", 0)) + 1
+        return False
+
+
+def split_batch(num_envs: int, num_actors: int, max_policy_lag: int) -> tuple[int, int]:
+    """Environments of each actor, and unrolls in a batch.
+
+    Raises:
+        ValueError: one line; the batch does not split, or some actors could never be at work.
+    """
+    if num_actors <= num_envs and num_envs % num_actors:
+        below = num_envs // num_actors * num_actors
+        raise ValueError(
+            f"--num-envs {num_envs} must be a multiple of --num-actors {num_actors} for --runner ray; "
+            f"the nearest are {below} and {below + num_actors}"
+        )
+    envs_each = max(1, num_envs // num_actors)
+    size = num_envs // envs_each
+    if num_actors > (max_policy_lag + 1) * size:
+        raise ValueError(
+            f"--num-actors {num_actors}: with --num-envs {num_envs} and --max-policy-lag {max_policy_lag} "
+            f"no more than {(max_policy_lag + 1) * size} can be at work at once"
+        )
+    return envs_each, size
+
+
+def make_ray_runner(config: Config, network: Network, space: spaces.Space, unroll_length: int) -> RayRunner:
+    """The runner of a run's configuration, connected to its cluster.
+
+    Raises:
+        ValueError: one line; there is no such cluster, or the numbers of actors and environments do not fit.
+    """
+    if config.num_actors:
+        split_batch(config.num_envs, config.num_actors, config.max_policy_lag)
+    own = connect(config.ray_address, config.num_actors)
+    try:
+        return RayRunner(
+            Recipe(partial(make_actor_envs, config), partial(make_network, config), config.reward_scale),
+            network,
+            space,
+            task=config.env,
+            num_envs=config.num_envs,
+            num_actors=config.num_actors or fitting_actors(config.num_envs, num_cores() - 1),
+            unroll_length=unroll_length,
+            max_policy_lag=config.max_policy_lag,
+            env_seed=stream_seed(config.seed, "environments"),
+            action_seed=stream_seed(config.seed, "actions"),
+            limits=Limits(config.actor_deadline_s, config.max_actor_failures),
+            close=disconnect if own else lambda: None,
+        )
+    except ValueError:
+        if own:
+            disconnect()
+        raise
+
+
+def fitting_actors(num_envs: int, num_free: int) -> int:
+    """The most actors among whom the environments of a batch can be shared evenly, one a free core."""
+    return max(
+        number for number in range(1, num_envs + 1) if not num_envs % number and number <= max(1, num_free)
+    )

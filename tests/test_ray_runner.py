@@ -1,0 +1,248 @@
+"""Actors on a cluster of several nodes: what they hand over, proved by integers, and what becomes of them."""
+
+import os
+import re
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+import ray
+import torch
+from fickle_envs import BIT, ERA, ERAS, A, check_column, numbered_recipe, tell_version, telling_network
+from gymnasium.spaces import Box
+from ray.cluster_utils import Cluster
+
+from agents.runners import Stopped
+from agents.runners.failures import ActorFailure, Failures, Limits
+from agents.runners.process import generation_seed
+from agents.runners.ray import RayRunner
+
+T, B, E, LAG = 5, 6, 2, 2
+K = B // E
+SEED = 17
+DEADLINE_S = 2.0
+QUICK = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_failure_threshold": 3,
+}
+"""For Ray: a lost node is found out in a second."""
+
+
+class Consumer:
+    """A learner that learns nothing, and checks all that it is given."""
+
+    def __init__(self, folder):
+        self.said, self.version, self.folder = [], 0, folder
+        self.network = telling_network(None, A)
+        self.runner = RayRunner(
+            numbered_recipe(folder),
+            self.network,
+            Box(0.0, 1e9, (3,), "float32"),
+            task="counting",
+            num_envs=B,
+            num_actors=K,
+            unroll_length=T,
+            max_policy_lag=LAG,
+            env_seed=SEED,
+            action_seed=3,
+            limits=Limits(DEADLINE_S, 100),
+            tell=self.said.append,
+        )
+        self.last_rows, self.eras, self.lags = {}, defaultdict(list), []
+        self.num_ended = Counter()  # by actor and era
+
+    @property
+    def crew(self):
+        return self.runner._crew
+
+    def take(self):
+        """One batch, checked; then weights of the next version are published."""
+        batch = self.runner.next()
+        versions = [self.check_part(batch, first) for first in range(0, B, E)]
+        assert batch.version == min(versions)
+        assert self.version - LAG <= min(versions) <= max(versions) <= self.version
+        self.lags.append(self.version - batch.version)
+        assert batch.num_steps == batch.valid.sum()
+        self.version += 1
+        tell_version(self.network, self.version)
+        self.runner.publish(self.network.state_dict(), self.version)
+        return batch
+
+    def check_part(self, batch, first):
+        """Checks an actor's unroll, which follows from the last of that actor; returns its version."""
+        envs = []
+        for b in range(first, first + E):
+            env, begin, end, ended = check_column(batch, b, b - first)
+            (_, episode, step), _ = begin
+            era = episode // ERA
+            if not self.eras[env] or era != self.eras[env][-1]:  # others play from here on
+                assert era not in self.eras[env]
+                self.eras[env].append(era)
+                assert (episode % ERA, step) == (1, 0)
+            else:
+                assert begin == self.last_rows[env]
+            self.last_rows[env] = end
+            self.num_ended[env // E, era] += len(ended)
+            envs.append(env)
+        assert envs == [envs[0], envs[0] + 1]
+        assert envs[0] % E == 0
+        (told,) = set(batch.behaviour_logits[:, first : first + E, 0].ravel().tolist())
+        return told / BIT
+
+    def take_until(self, event, limit_s=60.0):
+        until = time.monotonic() + limit_s
+        while not event():
+            assert time.monotonic() < until, self.said
+            self.take()
+
+
+def name_of(actor, generation):
+    seed = generation_seed(SEED, generation)
+    return f"actor {actor} (counting, environments {E * actor} … {E * actor + 1} of seed {seed})"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": QUICK}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    for _ in range(2):
+        cluster.add_node(num_cpus=2)
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def consumer(cluster, tmp_path_factory):
+    consumer = Consumer(tmp_path_factory.mktemp("faults"))
+    yield consumer
+    consumer.runner.close()
+    assert consumer.runner._crew is None
+
+
+def eras_of(consumer):
+    """How many actors so far have handed over unrolls of each environment."""
+    return [len(consumer.eras[env]) for env in range(B)]
+
+
+def test_what_is_handed_over(consumer):
+    """Every row of 60 batches follows from the one before it, with the core state that belongs to it.
+
+    Mutations: core state written to the columns of another part; an actor's unrolls in the wrong order; an
+    unroll handed over twice; weights put once only; environments counted from 0 in each actor.
+    """
+    consumer.take_until(lambda: len(consumer.eras) == B)
+    for _ in range(60):
+        consumer.take()
+    assert [consumer.eras[env] for env in range(B)] == [[SEED % ERAS]] * B  # of the run's own seed
+    assert max(consumer.lags) == LAG
+
+
+def test_nobody_runs_ahead(consumer):
+    """A learner that takes its time finds what it held untouched, and LAG batches of older weights.
+
+    Mutations: grants given when weights are published; one more batch granted at the start.
+    """
+    batch, crew = consumer.take(), consumer.crew
+    tensors = [*batch.inputs, *batch.core_state, batch.actions, batch.behaviour_logits, batch.rewards]
+    kept = [tensor.clone() for tensor in tensors]
+    until = time.monotonic() + 20
+    while len(crew._ready) < LAG * K:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert (len(crew._ready), crew._under_way) == (LAG * K, {})
+    assert all(torch.equal(a, b) for a, b in zip(tensors, kept, strict=True))
+    version = consumer.version
+    for _ in range(LAG):
+        assert consumer.take().version <= version
+
+
+def test_who_waits_can_be_stopped(consumer):
+    """Mutation: `stop` not looked at."""
+    threading.Timer(0.2, consumer.runner.stop).start()
+    with pytest.raises(Stopped):
+        consumer.take_until(lambda: False)
+    consumer.runner._stopping = False
+
+
+def test_actors_that_fail_die_or_hang_are_replaced(consumer):
+    """Each is named with its machine; what it was making is dropped whole, and its episodes are counted.
+
+    Mutations: the replacement has the seed of the one before it; the wait for an unroll of an actor that is
+    gone; episodes handed over counted as dropped; a grant lost with an actor, so that the run stops.
+    """
+    crew, folder, before = consumer.crew, consumer.folder, eras_of(consumer)
+    for actor, fault in enumerate(("raise", "exit", "sleep")):
+        (folder / str(E * actor)).write_text(fault)
+    consumer.take_until(lambda: eras_of(consumer) == [count + 1 for count in before])
+    for _ in range(20):
+        consumer.take()
+    assert (crew.num_replaced, crew.generations) == (3, [1, 1, 1])
+    said = [line for line in consumer.said if line.startswith("actor")]
+    address = crew._members[0].place.address
+    reasons = [
+        r"failed: KeyError: '100 %\\nbroken'; to be replaced",
+        "died: Worker unexpectedly exits with a connection error code",
+        r"hangs for 2 s, in step\(\) of its environments, at \S+fickle_envs.py:\d+ in fail; to be",
+    ]
+    lost = 0
+    for actor, reason in enumerate(reasons):
+        (line,) = (line for line in said if line.startswith(f"{name_of(actor, 0)} on {address} "))
+        assert re.search(re.escape(address) + " " + reason, line)
+        begun = int((folder / f"{E * actor}.begun").read_text())
+        told = int(re.search(r"(\d+) unfinished episodes dropped", line)[1])
+        lost += told
+        if actor != 1:  # who dies says nothing of the episodes in its last unroll
+            assert told == begun - consumer.num_ended[actor, SEED % ERAS]
+        else:
+            assert E <= told <= begun - consumer.num_ended[actor, SEED % ERAS]
+    assert crew.num_dropped == lost
+    assert any("fickle_envs.py" in line and "in fail" in line for line in consumer.said)
+
+
+def test_a_machine_that_is_lost(cluster, consumer):
+    """Its actors are named; others take their place as far as there is room; learning goes on meanwhile.
+
+    Mutations: a batch that waits for one unroll of each actor; actors of a lost machine counted one by one.
+    """
+    crew, before = consumer.crew, eras_of(consumer)
+    nodes = [member.place.node for member in crew._members]
+    node = max(nodes, key=nodes.count)
+    lost = [actor for actor in range(K) if nodes[actor] == node]
+    assert len(lost) == 2
+    generations = list(crew.generations)
+    consumer.said.clear()
+    (worker,) = (worker for worker in cluster.worker_nodes if worker.node_id == node)
+    cluster.remove_node(worker, allow_graceful=False)
+    consumer.take_until(lambda: sum(eras_of(consumer)) == sum(before) + E)  # there is room for one
+    for _ in range(50):
+        consumer.take()
+    assert crew.num_running == 2
+    said = sorted(line for line in consumer.said if line.startswith("actor"))
+    for line, actor in zip(said, lost, strict=True):
+        name = name_of(actor, generations[actor])
+        assert line.startswith(f"{name} on {crew._members[0].place.address} was lost with its machine; to be")
+    assert sum("failure 4 of 100 in an hour" in line for line in said) == 1
+    assert sum("counted with the others there" in line for line in said) == 1
+    cluster.add_node(num_cpus=2)
+    after = [count + (env // E in lost) for env, count in enumerate(before)]
+    consumer.take_until(lambda: eras_of(consumer) == after)
+    for _ in range(20):
+        consumer.take()
+    assert crew.num_running == 3
+
+
+def test_too_many_failures(consumer):
+    """One failure beyond the limit ends the run, in one line. Mutation: left to the thread to tell."""
+    consumer.crew._failures = Failures(0)
+    (consumer.folder / "0").write_text("raise")
+    with pytest.raises(ActorFailure, match=r"^actor 0 .* KeyError: .*max-actor-failures\)$") as error:
+        consumer.take_until(lambda: False)
+    assert "\n" not in str(error.value)
