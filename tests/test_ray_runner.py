@@ -1,7 +1,12 @@
 """Actors on a cluster of several nodes: what they hand over, proved by integers, and what becomes of them."""
 
+import dataclasses
+import json
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -14,11 +19,16 @@ from fickle_envs import BIT, ERA, ERAS, A, check_column, numbered_recipe, tell_v
 from gymnasium.spaces import Box
 from ray.cluster_utils import Cluster
 
+from agents.checkpoint import load_checkpoint, split_state
+from agents.config import Config
 from agents.runners import Stopped
 from agents.runners.failures import ActorFailure, Failures, Limits
 from agents.runners.process import generation_seed
-from agents.runners.ray import RayRunner
+from agents.runners.ray import RayRunner, fitting_actors, split_batch
+from agents.training import Training
+from scripts import train
 
+ROOT = Path(__file__).parent.parent
 T, B, E, LAG = 5, 6, 2, 2
 K = B // E
 SEED = 17
@@ -202,7 +212,7 @@ def test_actors_that_fail_die_or_hang_are_replaced(consumer):
         if actor != 1:  # who dies says nothing of the episodes in its last unroll
             assert told == begun - consumer.num_ended[actor, SEED % ERAS]
         else:
-            assert E <= told <= begun - consumer.num_ended[actor, SEED % ERAS]
+            assert 0 <= told <= begun - consumer.num_ended[actor, SEED % ERAS]
     assert crew.num_dropped == lost
     assert any("fickle_envs.py" in line and "in fail" in line for line in consumer.said)
 
@@ -246,3 +256,195 @@ def test_too_many_failures(consumer):
     with pytest.raises(ActorFailure, match=r"^actor 0 .* KeyError: .*max-actor-failures\)$") as error:
         consumer.take_until(lambda: False)
     assert "\n" not in str(error.value)
+    consumer.runner.close()  # and makes room
+
+
+def small(folder, **changes):
+    """A run of some updates, T=5, B=3, on-policy by one actor."""
+    config = Config(
+        env="tmaze",
+        env_opt=("length=2",),
+        hidden_size=6,
+        encoder_size=4,
+        num_envs=3,
+        unroll_length=5,
+        total_steps=200,
+        reward_scale=0.5,
+        log_dir=str(folder),
+        runner="ray",
+        num_actors=1,
+        max_policy_lag=0,
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(cluster, tmp_path):
+    """Weights and the optimiser's moments are bit for bit the same.
+
+    Mutations: environments or actions with other seeds than the run's; the next unroll granted before the
+    weights are published; rewards unscaled.
+    """
+    states = []
+    for runner in ("local", "ray"):
+        training = Training(small(tmp_path, runner=runner))
+        training.create()
+        assert training.run()
+        states.append(split_state(load_checkpoint(training.folder / "checkpoints")[0])[0])
+    names = [name for name in states[0] if name.startswith("learner/")]
+    assert len(names) > 20
+    assert all(torch.equal(states[0][name], states[1][name]) for name in names)
+
+
+def test_too_many_failures_end_the_run(cluster, tmp_path, capfd):
+    """Exit 4, and one line that names the environments, the seed and the error; what was learnt is saved.
+
+    Mutations: the exception let through; nothing saved.
+    """
+    words = f"--env fickle_envs:Breaks-v0 --num-envs 3 --num-actors 1 --log-dir {tmp_path} --runner ray"
+    assert train.main([*words.split(), "--max-actor-failures", "0", "--unroll-length", "5"]) == 4
+    out, err = capfd.readouterr()
+    (line,) = (line for line in err.splitlines() if line.startswith("train: "))
+    assert line.startswith("train: actor 0 (fickle_envs:Breaks-v0, environments 0 … 2 of seed ")
+    assert "failed: OSError: the tenth step; more than 0 failures within an hour" in line
+    assert "everything is saved" in out
+    assert load_checkpoint(next(tmp_path.rglob("checkpoints")))[0]["learner"]["version"] == 1
+
+
+MINE = """
+import gymnasium, numpy as np
+from cores.lstm import GatedLSTM
+
+class MyCore(GatedLSTM):
+    pass
+
+class MyEnv(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.num_steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.num_steps += 1
+        return np.zeros(2, np.float32), 1.0, self.num_steps == 3, False, {}
+
+gymnasium.register("Mine-v0", MyEnv)
+"""
+
+
+class Run:
+    """`scripts.train` in a process of its own."""
+
+    def __init__(self, folder, *words):
+        command = [sys.executable, "-m", "scripts.train", "--log-dir", "runs", "--hidden-size", "8"]
+        command += ["--total-steps", "100M", "--log-every-steps", "400", "--num-envs", "4"]
+        command += ["--unroll-length", "16", "--runner", "ray", "--num-actors", "2", *words]
+        self.folder, self.out = folder, folder / "out"
+        with open(self.out, "w") as out, open(folder / "err", "w") as err:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            self.process = subprocess.Popen(
+                command, cwd=folder, stdout=out, stderr=err, env=environment, start_new_session=True
+            )
+
+    def points(self):
+        paths = self.folder.rglob("metrics.jsonl")
+        return [
+            json.loads(line) for path in paths for line in path.read_text().splitlines(True) if "\n" in line
+        ]
+
+    def wait_for(self, event, limit_s=90.0):
+        until = time.monotonic() + limit_s
+        while not event():
+            assert time.monotonic() < until, self.out.read_text() + (self.folder / "err").read_text()
+            assert self.process.poll() is None, self.out.read_text() + (self.folder / "err").read_text()
+            time.sleep(0.1)
+
+    def end(self, number):
+        """Sends a signal to the whole group; the exit code."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(60)
+
+
+def test_a_run_outlives_a_machine(cluster, tmp_path):
+    """It goes on with others, and is stopped by Ctrl-C. Environment and core are the user's own.
+
+    Mutations: the working folder not shipped; a batch that waits for one unroll of each actor; Ctrl-C left to
+    the actors; the generation not kept.
+    """
+    (tmp_path / "mine.py").write_text(MINE)
+    run = Run(tmp_path, "--env", "mine:Mine-v0", "--core", "mine:MyCore", "--ray-address", cluster.address)
+    run.wait_for(lambda: any(point["actors/running"] == 2 for point in run.points()))
+    machines = list(cluster.worker_nodes)
+    cluster.add_node(num_cpus=2)
+    for machine in machines:
+        cluster.remove_node(machine, allow_graceful=False)
+    run.wait_for(lambda: any(point["actors/replaced"] >= 1 for point in run.points()))
+    assert "was lost with its machine; to be replaced" in run.out.read_text()
+    seen = len(run.points())
+    run.wait_for(lambda: any(point["actors/running"] == 2 for point in run.points()[seen:]))
+    assert run.end(signal.SIGINT) == 130
+    assert "everything is saved" in run.out.read_text()
+    assert (tmp_path / "err").read_text() == ""
+
+
+def test_nothing_outlives_a_run_of_this_machine_alone(tmp_path):
+    """`--ray-address local`: Ray's processes end with the run, also if that is killed.
+
+    Mutation: Ray started as a process of its own.
+    """
+    run = Run(tmp_path, "--env", "CartPole-v1", "--ray-address", "local")
+    run.wait_for(lambda: any(point["actors/running"] == 2 for point in run.points()))
+    started = session_of(run.process.pid)
+    assert len(started) > 4
+    run.process.kill()
+    run.process.wait(20)
+    until = time.monotonic() + 20
+    while (left := session_of(run.process.pid)) and time.monotonic() < until:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def session_of(leader):
+    """The processes of a session, by id, but for its leader."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] != "Z" and int(folder.name) != leader:
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "num_actors", "lag", "expected"),
+    [
+        (32, 4, 2, (8, 4)),
+        (6, 6, 0, (1, 6)),
+        (4, 12, 2, (1, 4)),
+        (32, 5, 2, "--num-envs 32 must be a multiple of --num-actors 5 .* the nearest are 30 and 35"),
+        (
+            4,
+            13,
+            2,
+            "--num-actors 13: with --num-envs 4 and --max-policy-lag 2 no more than 12 can be at work",
+        ),
+    ],
+)
+def test_how_a_batch_splits(num_envs, num_actors, lag, expected):
+    """Mutation: environments left over."""
+    if isinstance(expected, tuple):
+        assert split_batch(num_envs, num_actors, lag) == expected
+    else:
+        with pytest.raises(ValueError, match=expected):
+            split_batch(num_envs, num_actors, lag)
+
+
+@pytest.mark.parametrize(("free", "expected"), [(-1, 1), (1, 1), (5, 4), (7, 6), (64, 12)])
+def test_number_of_actors(free, expected):
+    """As many as are free, and share twelve environments evenly. Mutation: the most that are free."""
+    assert fitting_actors(12, free) == expected

@@ -3,10 +3,10 @@
 First come, first served: nobody waits for an actor that has yet to be placed, or that was lost. That alone
 would have two faults. The learner would see most of the environments, and the moments, that are quick to
 step; and an unroll that takes long would be overtaken by so many others that the weights which made it are
-too old when its turn comes. So those that come first have to wait where otherwise one that is still being made
-could not have its turn in time (bounded staleness; Ho et al. 2013, "More effective distributed ML via a stale
-synchronous parallel parameter server"). No unroll is thrown away for its age, and the slowest actor has a
-part in one of `max_lag` + 1 batches.
+too old when its turn comes. So those that come first have to wait where otherwise one that is still being
+made could not have its turn in time (bounded staleness; Ho et al. 2013, "More effective distributed ML via a
+stale synchronous parallel parameter server"). No unroll is thrown away for its age, and the slowest actor has
+a part in about one of `max_lag` + 1 batches.
 """
 
 from collections.abc import Sequence

@@ -2,8 +2,8 @@
 
 A batch is made of k unrolls, whoever made them, first come, first served as far as `batching` allows: on a
 cluster some actors are still to be placed while others work, and those of a lost machine are gone for a
-while. So column b is another environment in every batch. Each actor has its share of the environments, and k is the
-number of actors; where they are more than the environments of a batch each has one, and k is less.
+while. So column b is another environment in every batch. Each actor has its share of the environments, and k
+is the number of actors; where they are more than the environments of a batch each has one, and k is less.
 
 Ray's object store carries both ways: one object for each version of the weights, which a machine fetches once
 for all its actors, and one for each unroll, whose arrays the learner copies from there into the batch. An
