@@ -2,7 +2,7 @@
 
 python -m scripts.report runs/tmaze --out docs/results/tmaze
 
-Writes OUT.csv (a row a run), OUT.md (a row a core) and OUT.png. Intervals are 95 % bootstrap intervals of
+Writes OUT.csv (a row a run), OUT.md (a row a core, and a runner where there are several) and OUT.png. Intervals are 95 % bootstrap intervals of
 the mean over seeds.
 """
 
@@ -83,10 +83,12 @@ def find_runs(folder: Path) -> list[Run]:
 
 
 def by_core(runs: list[Run]) -> dict[str, list[Run]]:
-    """The runs of each core, best core first."""
+    """The runs of each core, best core first; apart where they have several runners."""
     groups: dict[str, list[Run]] = {}
+    several = len({run.config.runner for run in runs}) > 1
     for run in runs:
-        groups.setdefault(run.config.core, []).append(run)
+        core = f"{run.config.core}, {run.config.runner}" if several else run.config.core
+        groups.setdefault(core, []).append(run)
     return dict(sorted(groups.items(), key=lambda item: -successes(item[1]).mean()))
 
 
@@ -99,12 +101,13 @@ def write_csv(runs: list[Run], path: Path) -> None:
     """One row for each run."""
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["env", "core", "seed", "env_steps", "episodes", "success", "low", "high", "return"])
+        names = ["env", "core", "runner", "seed", "env_steps", "episodes", "success", "low", "high", "return"]
+        writer.writerow(names)
         for run in runs:
             config, result, success = run.config, run.evaluation, run.evaluation["success"]
             bounds = [f"{success[name]:.4f}" for name in ("mean", "low", "high")]
-            row = [" ".join((config.env, *config.env_opt)), config.core, config.seed, result["env_steps"]]
-            writer.writerow([*row, result["episodes"], *bounds, f"{result['returns']['mean']:.4f}"])
+            row = [" ".join((config.env, *config.env_opt)), config.core, config.runner, config.seed]
+            writer.writerow([*row, result["env_steps"], result["episodes"], *bounds, f"{result['returns']['mean']:.4f}"])
 
 
 def make_table(runs: list[Run], card: TaskCard | None) -> str:

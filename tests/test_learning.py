@@ -11,8 +11,9 @@ SPAN = 8
 NUM_EPISODES = 4000
 
 
+@pytest.mark.parametrize("runner", ["local", "process"])
 @pytest.mark.parametrize("core", ["ur-lstm", "memoryless"])
-def test_a_bit_over_eight_steps(core, tmp_path):
+def test_a_bit_over_eight_steps(core, runner, tmp_path):
     """The bit of the first step is asked for eight steps later; what the control has seen says nothing of it.
 
     Each of the seeds 0 to 4 gave 0.999 with the memory, and from 0.491 to 0.504 without.
@@ -35,6 +36,9 @@ def test_a_bit_over_eight_steps(core, tmp_path):
         exploration_cost=1e-3,
         exploration_cost_final=0.0,
         max_grad_norm=0.1,
+        runner=runner,
+        num_actors=2,
+        max_policy_lag=2,
         device="cpu",
         log_dir=str(tmp_path),
     )

@@ -353,6 +353,24 @@ def test_report(finished, tmp_path, capsys):
     assert_one_line(report.main, [tmp_path / "out"], 2, tmp_path, capsys, "no finished run")
 
 
+def test_report_of_several_runners(finished, tmp_path, capsys):
+    """A row for each runner of a core, where a folder holds runs of several. Mutation: all in one row."""
+    for runner in ("local", "process"):
+        folder = tmp_path / "runs" / runner
+        shutil.copytree(finished, folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "runner": runner}))
+    assert report.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "| ur-lstm, local |" in told
+    assert "| ur-lstm, process |" in told
+    assert [line.split(",")[2] for line in (tmp_path / "out.csv").read_text().splitlines()] == [
+        "runner",
+        "local",
+        "process",
+    ]
+
+
 def test_benchmark(capsys, tmp_path):
     """A line for each native task and whom it is held against, and one for each core that is trained.
 

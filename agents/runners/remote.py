@@ -160,8 +160,9 @@ class RemoteActor:
 @torch.no_grad()
 def take(network: Network, weights: Mapping[str, np.ndarray]) -> None:
     """Copies weights as `give` made them into a network on the CPU."""
-    for name, tensor in network.state_dict().items():
-        np.copyto(tensor.numpy(), weights[name])
+    own = network.state_dict()
+    # By torch, which then knows that they have changed; through a copy, as what Ray hands out is read-only.
+    torch._foreach_copy_(list(own.values()), [torch.tensor(weights[name]) for name in own])
 
 
 @torch.no_grad()
