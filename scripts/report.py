@@ -2,8 +2,8 @@
 
 python -m scripts.report runs/tmaze --out docs/results/tmaze
 
-Writes OUT.csv (a row a run), OUT.md (a row a core, and a runner where there are several) and OUT.png. Intervals are 95 % bootstrap intervals of
-the mean over seeds.
+Writes OUT.csv (a row a run), OUT.md (a row a core, or a core and runner where there are several) and OUT.png.
+Intervals are 95 % bootstrap intervals of the mean over seeds.
 """
 
 import csv
@@ -107,7 +107,9 @@ def write_csv(runs: list[Run], path: Path) -> None:
             config, result, success = run.config, run.evaluation, run.evaluation["success"]
             bounds = [f"{success[name]:.4f}" for name in ("mean", "low", "high")]
             row = [" ".join((config.env, *config.env_opt)), config.core, config.runner, config.seed]
-            writer.writerow([*row, result["env_steps"], result["episodes"], *bounds, f"{result['returns']['mean']:.4f}"])
+            writer.writerow(
+                [*row, result["env_steps"], result["episodes"], *bounds, f"{result['returns']['mean']:.4f}"]
+            )
 
 
 def make_table(runs: list[Run], card: TaskCard | None) -> str:
