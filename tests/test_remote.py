@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import ray
 import torch
 from fickle_envs import A, numbered_recipe, telling_network
 from gymnasium.spaces import Box
@@ -65,6 +66,14 @@ def test_nothing_is_copied_on_the_way(tmp_path):
     assert all(
         np.shares_memory(sent.arrays[name], tensor.numpy()) for name, tensor in tensors_of(made).items()
     )
+
+
+@pytest.mark.parametrize("name", ["look", "leave", "whereabouts"])
+def test_what_is_asked_beside_an_unroll(name):
+    """It is marked as Ray itself marks a method. Mutation: the mark of another name."""
+    marked = ray.method(concurrency_group="beside")(lambda self: None)
+    assert vars(getattr(RemoteActor, name)) == vars(marked)
+    assert vars(RemoteActor.unroll) == {}
 
 
 def test_an_error_is_told(tmp_path):

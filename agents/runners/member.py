@@ -40,14 +40,10 @@ class Member:
         self.has_handed = False
         self.num_begun = self.num_delivered = 0  # episodes
 
-    def beside(self, method: str) -> Any:
-        """Calls a method beside an unroll; gives Ray's reference of what it returns."""
-        return getattr(self.handle, method).options(concurrency_group="beside").remote()
-
     async def arrive(self) -> End | None:
         """Waits until the actor runs, however long its machine takes; how it ended if it never does."""
         try:
-            self.place = await answer(self.beside("whereabouts"))
+            self.place = await answer(self.handle.whereabouts.remote())
         except Exception as error:
             lost = "its node has died" in str(error)
             return End(LOST if lost else f"does not start: {essence(error)}")
@@ -96,7 +92,7 @@ class Member:
 
     async def _look(self) -> Sign | None:
         """What the actor is doing, or None if it does not say."""
-        coming = answer(self.beside("look"))
+        coming = answer(self.handle.look.remote())
         await asyncio.wait({coming}, timeout=self._deadline_s)
         return coming.result() if coming.done() and coming.exception() is None else None
 
@@ -105,7 +101,7 @@ class Member:
         import ray
 
         if isinstance(error, ray.exceptions.ActorUnavailableError):
-            word = answer(self.beside("whereabouts"))
+            word = answer(self.handle.whereabouts.remote())
             await asyncio.wait({word}, timeout=WORD_S)
             if word.done() and (last := word.exception()) is not None:
                 error = last  # type: ignore[assignment]

@@ -24,7 +24,7 @@ from agents.runners import Stopped
 from agents.runners.cluster import connect, disconnect, num_cores
 from agents.runners.failures import Limits, actor_name
 from agents.runners.process import generation_seed, make_actor_envs
-from agents.runners.remote import RemoteActor, RemoteJob, give, unpack
+from agents.runners.remote import BESIDE, RemoteActor, RemoteJob, give, unpack
 from agents.runners.slots import Slots, split_columns
 from agents.runners.tending import Crew
 from agents.runners.worker import Recipe
@@ -153,7 +153,7 @@ class RayRunner:
             num_gpus=0,
             max_restarts=0,
             scheduling_strategy="SPREAD",
-            concurrency_groups={"beside": 1},
+            concurrency_groups={BESIDE: 1},
         )
         return kind(RemoteActor).remote(job)
 

@@ -5,9 +5,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from agents.network import Network
 from agents.runners.slots import tensors_of
 from agents.runners.worker import MAX_TEXT, LeaveError, Recipe, Watched, make_board
 from agents.trajectory import Episodes, Trajectory
+
+BESIDE = "beside"
+"""Ray's concurrency group for what is asked during an unroll."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,17 @@ class Sign(NamedTuple):
     """The innermost line of it."""
 
 
+def beside_unrolls(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks a method that answers while an unroll is being made, as `ray.method` would if Ray were imported.
+
+    Importing it takes half a second, and it need not be there.
+    """
+    vars(method)["__ray_concurrency_group__"] = BESIDE
+    return method
+
+
 class RemoteActor:
-    """An `Actor` that Ray starts; `look`, `whereabouts` and `leave` are called beside an unroll."""
+    """An `Actor` that Ray starts, with a second thread for what is asked of it during an unroll."""
 
     def __init__(self, job: RemoteJob):
         """Builds nothing yet: what goes wrong then is told by the first unroll."""
@@ -127,12 +139,14 @@ class RemoteActor:
     def _num_begun(self) -> int:
         return int(self._board["begun"][0])
 
+    @beside_unrolls
     def whereabouts(self) -> Place:
         """Where it runs."""
         import ray
 
         return Place(ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id())
 
+    @beside_unrolls
     def look(self) -> Sign:
         """What it is doing."""
         frame = sys._current_frames().get(self._thread)
@@ -148,6 +162,7 @@ class RemoteActor:
             place=f"at {last.filename}:{last.lineno} in {last.name}" if last else "it gives no stack",
         )
 
+    @beside_unrolls
     def leave(self) -> None:
         """Ends the unroll at the next step, and closes the environments."""
         self._board["leave"][0] = 1

@@ -205,7 +205,7 @@ class Crew:
         self._leaving = True
         self.grant(len(self._members))
         with suppress(ray.exceptions.RayError):
-            leaving = [member.beside("leave") for member in self._members if member.place is not None]
+            leaving = [member.handle.leave.remote() for member in self._members if member.place is not None]
             ray.wait(leaving, num_returns=len(leaving), timeout=PATIENCE_S)
         for member in self._members:
             with suppress(ray.exceptions.RayError):
