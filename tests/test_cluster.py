@@ -1,9 +1,11 @@
 """The way to a cluster: what an address may be, what travels, and what is said where there is no way."""
 
+import re
 import socket
 import sys
 
 import pytest
+import ray
 
 from agents.runners import cluster
 from agents.runners.cluster import check_address, connect, luggage
@@ -49,6 +51,30 @@ def test_without_ray(monkeypatch):
         ValueError, match=r"--runner ray needs the package ray.*pip install -e '\.\[cluster\]'"
     ):
         connect("auto", 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        (
+            "auto",
+            ConnectionError("nothing\nhere"),
+            "--ray-address auto: no Ray cluster; start one with `ray start",
+        ),
+        ("auto", RuntimeError("Version\nmismatch"), "--ray-address auto: Version mismatch"),
+    ],
+)
+def test_no_way(monkeypatch, address, error, message):
+    """One line. Mutation: Ray's own error let through."""
+
+    def init(**_):
+        raise error
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(ValueError, match="^" + re.escape(message)) as caught:
+        connect(address, 0)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_travels(tmp_path, monkeypatch):
