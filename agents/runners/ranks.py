@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from agents.distributed import Group
 from agents.runners import Runner, Stopped
-from agents.runners.supervision import ActorFailure
+from agents.runners.failures import ActorFailure
 from agents.trajectory import Trajectory
 
 FILLED, STOPPED, FAILED = range(3)

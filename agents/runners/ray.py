@@ -18,6 +18,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from agents.config import Config, stream_seed
+from agents.distributed import Group
 from agents.metrics import say
 from agents.network import Network, make_network
 from agents.runners import Stopped
@@ -47,6 +48,7 @@ class RayRunner:
         *,
         task: str,
         num_envs: int,
+        first_env: int = 0,
         num_actors: int,
         unroll_length: int,
         max_policy_lag: int,
@@ -68,8 +70,17 @@ class RayRunner:
         self._envs_each, self._size = split_batch(num_envs, num_actors, max_policy_lag)
         self._num_actors, self._unroll_length, self._max_lag = num_actors, unroll_length, max_policy_lag
         self._env_seed, self._action_seed = env_seed, action_seed
+        self._first_env = first_env
+        batch = Trajectory.allocate(
+            unroll_length,
+            num_envs,
+            space,
+            network.num_actions,
+            pin=False,
+            context_length=recipe.context_length,
+        )
         self._slots = Slots(
-            Trajectory.allocate(unroll_length, num_envs, space, network.num_actions, pin=False),
+            batch,
             network.initial_state(num_envs),
             num_slots=1,
             columns=split_columns(num_envs, self._size),
@@ -130,7 +141,8 @@ class RayRunner:
             self._tell(crew.lines.popleft())
 
     def _columns(self, index: int) -> slice:
-        return slice(index * self._envs_each, (index + 1) * self._envs_each)
+        first = self._first_env + index * self._envs_each
+        return slice(first, first + self._envs_each)
 
     def _name(self, index: int, generation: int) -> str:
         seed = generation_seed(self._env_seed, generation)
@@ -144,7 +156,7 @@ class RayRunner:
             recipe=self._recipe,
             columns=self._columns(index),
             env_seed=generation_seed(self._env_seed, generation),
-            action_seed=generation_seed(self._action_seed, generation, index),
+            action_seed=generation_seed(self._action_seed, generation, self._first_env + index),
             unroll_length=self._unroll_length,
         )
         decorate: Any = ray.remote  # its types know no concurrency groups
@@ -219,23 +231,32 @@ def split_batch(num_envs: int, num_actors: int, max_policy_lag: int) -> tuple[in
     return envs_each, size
 
 
-def make_ray_runner(config: Config, network: Network, space: spaces.Space, unroll_length: int) -> RayRunner:
-    """The runner of a run's configuration, connected to its cluster.
+def make_ray_runner(
+    config: Config, network: Network, space: spaces.Space, unroll_length: int, group: Group, envs: slice
+) -> RayRunner:
+    """The runner of a run's configuration, connected to its cluster; arguments as of `make_process_runner`.
 
     Raises:
         ValueError: one line; there is no such cluster, or the numbers of actors and environments do not fit.
     """
+    num_envs = envs.stop - envs.start
     if config.num_actors:
-        split_batch(config.num_envs, config.num_actors, config.max_policy_lag)
+        split_batch(num_envs, config.num_actors, config.max_policy_lag)
     own = connect(config.ray_address, config.num_actors)
     try:
         return RayRunner(
-            Recipe(partial(make_actor_envs, config), partial(make_network, config), config.reward_scale),
+            Recipe(
+                partial(make_actor_envs, config),
+                partial(make_network, config),
+                config.reward_scale,
+                config.context_length,
+            ),
             network,
             space,
             task=config.env,
-            num_envs=config.num_envs,
-            num_actors=config.num_actors or fitting_actors(config.num_envs, num_cores() - 1),
+            num_envs=num_envs,
+            first_env=envs.start,
+            num_actors=config.num_actors or fitting_actors(num_envs, num_cores() // group.size - 1),
             unroll_length=unroll_length,
             max_policy_lag=config.max_policy_lag,
             env_seed=stream_seed(config.seed, "environments"),

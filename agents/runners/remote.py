@@ -112,7 +112,13 @@ class RemoteActor:
         envs = Watched(made, self._board, 0)
         num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
         network = recipe.make_network(envs.single_observation_space, num_actions)
-        return Actor(envs, network, seed=self._job.action_seed, reward_scale=recipe.reward_scale)
+        return Actor(
+            envs,
+            network,
+            seed=self._job.action_seed,
+            reward_scale=recipe.reward_scale,
+            context_length=recipe.context_length,
+        )
 
     def unroll(self, weights: Mapping[str, np.ndarray], version: int) -> Unroll | Failed | None:
         """The next unroll, by these weights; None if the actor is to leave."""
