@@ -98,7 +98,7 @@ def test_it_tells_where_it_is(tmp_path, monkeypatch):
     thread = threading.Thread(target=remote.unroll, args=(weights_of(0), 0))
     thread.start()
     until = time.monotonic() + 10
-    while (sign := remote.look()).where != IN_STEP or "in fail" not in sign.stack:
+    while (sign := remote.look()).where != IN_STEP or "in fail\n" not in sign.stack:
         assert time.monotonic() < until
         threading.Event().wait(0.01)
     again = remote.look()
