@@ -29,7 +29,7 @@ def check(config: Config) -> None:
     """
     check_numbers(config)
     check_names(config)
-    if config.runner != "local" and config.num_actors > config.num_envs:
+    if config.runner not in ("local", "ray") and config.num_actors > config.num_envs:
         raise FieldError("num_actors", f"{config.num_actors} needs as many --num-envs, got {config.num_envs}")
 
 
@@ -102,7 +102,7 @@ def advice(config: Config, runner: str, num_cores: int) -> list[str]:
 
     Args:
         config: one that `check` lets pass.
-        runner: "local" or "process": what the run's turned out to be.
+        runner: "local", "process" or "ray": what the run's turned out to be.
         num_cores: processor cores of this machine.
     """
     defaults, lines = Config(), []
@@ -110,6 +110,8 @@ def advice(config: Config, runner: str, num_cores: int) -> list[str]:
         idle = [flag(f) for f in PROCESS_FIELDS if getattr(config, f) != getattr(defaults, f)]
         if idle:
             lines.append(f"{' and '.join(idle)} without effect: the runner is local")
+    if runner != "ray" and config.ray_address != defaults.ray_address:
+        lines.append(f"--ray-address without effect: the runner is {runner}")
     for start in (f.name for f in dataclasses.fields(Config) if hasattr(config, f.name + "_final")):
         first, last = getattr(config, start), getattr(config, start + "_final")
         if last > first:

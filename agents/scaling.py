@@ -13,7 +13,8 @@ from typing import Literal
 
 import torch
 
-from agents.config import Config, check
+from agents.config import Config
+from agents.config_checks import check
 from agents.metrics import short
 from agents.runners.remote import give
 from agents.runners.slots import tensors_of
