@@ -163,3 +163,10 @@ def test_advice(fields, runner, parts):
     for line, part in zip(lines, parts, strict=True):
         assert part in line
         assert "\n" not in line
+
+
+def test_more_actors_than_environments_on_a_cluster_alone():
+    """There a batch is made of the unrolls of some. Mutation: the runner not looked at."""
+    check(Config(runner="ray", num_envs=4, num_actors=12))
+    with pytest.raises(ValueError, match="num-actors 12 needs as many --num-envs, got 4"):
+        check(Config(runner="process", num_envs=4, num_actors=12))
