@@ -62,6 +62,37 @@ class Scale:
     seconds: float = 2.0
     """Time for each measurement."""
 
+    def check(self) -> None:
+        """Finds what cannot be measured.
+
+        Raises:
+            ValueError: one line; there is no such run, or a number that is none.
+        """
+        numbers = {"--actors": min(self.actors, default=0), "--actors-a-machine": self.actors_a_machine}
+        numbers |= {"--learners": self.learners, "--num-envs": self.num_envs}
+        for flag, number in numbers.items():
+            if number < 1:
+                raise ValueError(f"{flag} must be at least 1")
+        for flag, value in {"--gigabits-a-s": self.gigabits_a_s, "--calls-a-s": self.calls_a_s}.items():
+            if not value > 0:
+                raise ValueError(f"{flag} must be more than 0")
+        for flag, value in {"--actor-rate": self.actor_rate, "--learner-rate": self.learner_rate}.items():
+            if not value >= 0:
+                raise ValueError(f"{flag} must be at least 0")
+        if not self.seconds > 0:
+            raise ValueError("--seconds must be more than 0")
+        check(self.configuration())
+        Training(self.configuration()).runner.close()
+
+    def configuration(self) -> Config:
+        """The run that one actor is measured by."""
+        names = ("env", "env_backend", "core", "hidden_size", "unroll_length", "device", "num_envs")
+        return Config(runner="local", **{name: getattr(self, name) for name in names})
+
+    def run(self) -> None:
+        """Measures, and prints what follows from it."""
+        print(describe(self, measure(self.configuration(), self.seconds)))
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -113,28 +144,6 @@ def bytes_of(trajectory: Trajectory) -> int:
     """Bytes of an unroll on its way."""
     tensors = [*tensors_of(trajectory).values(), *trajectory.core_state]
     return sum(tensor.nbytes for tensor in tensors)
-
-
-def configuration(asked: Scale) -> Config:
-    """The run that one actor is measured by.
-
-    Raises:
-        ValueError: one line; there is no such run, or a number that is none.
-    """
-    numbers = {"--actors": min(asked.actors, default=0), "--actors-a-machine": asked.actors_a_machine}
-    numbers |= {"--learners": asked.learners, "--num-envs": asked.num_envs}
-    for flag, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"{flag} must be at least 1")
-    if not (asked.gigabits_a_s > 0 and asked.calls_a_s > 0):
-        raise ValueError("--gigabits-a-s and --calls-a-s must be more than 0")
-    if not (asked.actor_rate >= 0 and asked.learner_rate >= 0):
-        raise ValueError("--actor-rate and --learner-rate must be at least 0")
-    names = ("env", "env_backend", "core", "hidden_size", "unroll_length", "device", "num_envs")
-    config = Config(runner="local", **{name: getattr(asked, name) for name in names})
-    check(config)
-    Training(config).runner.close()
-    return config
 
 
 def measure(config: Config, seconds: float) -> Parts:

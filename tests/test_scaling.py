@@ -83,7 +83,7 @@ def test_the_program(capsys):
     [
         (["--actors", "0"], "--actors must be at least 1"),
         (["--learners", "0"], "--learners must be at least 1"),
-        (["--gigabits-a-s", "nan"], "--gigabits-a-s and --calls-a-s must be more than 0"),
+        (["--gigabits-a-s", "nan"], "--gigabits-a-s must be more than 0"),
         (["--learner-rate", "-1"], "--learner-rate must be at least 0"),
         (["--env", "tmase"], "did you mean tmaze?"),
         (["--seconds", "0"], "--seconds must be more than 0"),

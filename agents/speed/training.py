@@ -47,7 +47,7 @@ class Train:
     """Threads of torch."""
     device: str = Config.device
     """auto, cpu, cuda or cuda:N."""
-    runner: Literal["auto", "local", "process"] = Config.runner
+    runner: Literal["auto", "local", "process"] = "auto"
     """Where environments are stepped."""
     env_backend: Literal["auto", "gymnasium"] = Config.env_backend
     """Whose version of the task."""
