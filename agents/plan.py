@@ -24,6 +24,9 @@ def describe_runner(config: Config, group: Group = ALONE) -> str:
     if kind == "process":
         actors = resolve_num_actors(config, config.num_envs // group.size, group)
         kind += f", {actors} actor{'s' * (actors > 1)}" + (" a rank" if group.size > 1 else "")
+    if kind == "ray":
+        actors = f", {config.num_actors} actors" if config.num_actors else ""
+        kind += f" at {config.ray_address}{actors}"
     return f"{kind} ({why})"
 
 

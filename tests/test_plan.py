@@ -63,3 +63,9 @@ def test_the_plan_tells_it():
 def test_nothing_that_learning_depends_on_is_chosen_from_the_machine():
     """Mutation: batch or threads of 0, to be filled in from the number of cores."""
     assert (Config().num_envs, Config().num_threads) == (32, 1)
+
+
+def test_a_cluster_is_named():
+    """Mutation: the address left out."""
+    told = describe_runner(Config(runner="ray", ray_address="10.0.0.1:6379", num_actors=8))
+    assert told == "ray at 10.0.0.1:6379, 8 actors (as you said)"
