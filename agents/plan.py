@@ -25,8 +25,8 @@ def describe_runner(config: Config, group: Group = ALONE) -> str:
         actors = resolve_num_actors(config, config.num_envs // group.size, group)
         kind += f", {actors} actor{'s' * (actors > 1)}" + (" a rank" if group.size > 1 else "")
     if kind == "ray":
-        actors = f", {config.num_actors} actors" if config.num_actors else ""
-        kind += f" at {config.ray_address}{actors}"
+        kind += f" at {config.ray_address}"
+        kind += f", {config.num_actors} actors" if config.num_actors else ""
     return f"{kind} ({why})"
 
 
