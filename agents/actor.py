@@ -181,19 +181,29 @@ class Actor:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
-        """Goes on from a state; False if the environments had to start new episodes."""
+        """Goes on from a state; False if the environments had to start new episodes.
+
+        Raises:
+            KeyError, RuntimeError, TypeError, ValueError: it is another network's or other environments'.
+        """
         if "generator" not in state:  # of a runner that keeps none
             return False
         self.generator.set_state(state["generator"].cpu())
         if "envs" not in state or not getattr(self.envs, "has_state", False):
             return False
+        row = Inputs(**{name: state["row"][name].clone() for name in Inputs._fields})
+        core_state = [state["core_state"][str(i)].to(self.device) for i in range(len(self._acting.core_state))]
+        ended = np.asarray(state["ended"]).copy()
+        before = (*self._row, *self._acting.core_state, torch.from_numpy(self._ended))
+        for own, new in zip(before, (*row, *core_state, torch.from_numpy(ended)), strict=True):
+            if (own.shape, own.dtype) != (new.shape, new.dtype):
+                raise ValueError(
+                    f"{new.dtype} {tuple(new.shape)} where {own.dtype} {tuple(own.shape)} must be"
+                )
         # Checkpoints give tensors back for arrays.
         envs = {name: np.asarray(array) for name, array in state["envs"].items()}
         self.envs.load_state_dict(envs)  # type: ignore[attr-defined]
-        self._row = Inputs(**{name: state["row"][name].clone() for name in Inputs._fields})
-        core_state = state["core_state"]
-        self._acting.core_state = tuple(core_state[str(i)].to(self.device) for i in range(len(core_state)))
-        self._ended = np.asarray(state["ended"]).copy()
+        self._row, self._acting.core_state, self._ended = row, tuple(core_state), ended
         return True
 
 

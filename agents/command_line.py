@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from agents.checkpoint import CheckpointError
+from agents.checkpoint_format import CheckpointError
 from agents.options import parse_count
 
-USAGE, ACTORS_FAILED, NO_CHECKPOINT = 2, 4, 5
-"""Exit codes beside 0 (done), 1 (a failure of the work), 130 and 143 (interrupted, terminated)."""
+FAILED, USAGE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 4, 5
+"""Exit codes beside 0 (done), 130 and 143 (interrupted, terminated)."""
 
 _registry = ConstructorRegistry()
 

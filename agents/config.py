@@ -104,6 +104,8 @@ class Config:
     """Env steps between records of the core's gates. 0: 50 a run."""
     checkpoint_every_s: float = 60.0
     """Seconds between checkpoints."""
+    keep_checkpoints: int = 3
+    """How many of the newest checkpoints stay; the best one does besides."""
 
     @property
     def env_options(self) -> dict[str, Any]:
@@ -155,6 +157,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "log_every_steps": (0, 10**15),
     "gates_every_steps": (0, 10**15),
     "checkpoint_every_s": (0, 1e9),
+    "keep_checkpoints": (1, 1_000_000),
 }
 """Least and greatest value of each number."""
 

@@ -1,15 +1,14 @@
-"""What a run tells: TensorBoard events, JSON lines and the console.
+"""What a run tells: the figures of a point of its curves, and the console.
 
 Every curve's x axis is env steps. The README explains each curve in one line.
 """
 
-import json
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from agents.trajectory import Episodes
 
-PLAIN_LINE_EVERY_S = 10.0
+PLAIN_LINE_EVERY_S, WARN_EVERY_S = 10.0, 60.0
 
 
 class Stopwatch:
@@ -50,73 +47,25 @@ class Stopwatch:
         return elapsed, shares
 
 
-class CurveWriter:
-    """Writes points of curves to TensorBoard and to `metrics.jsonl`."""
-
-    def __init__(self, folder: Path, resume_at: int | None = None):
-        """Opens both.
-
-        Args:
-            folder: the run folder.
-            resume_at: env steps of the checkpoint that a run goes on from: later points are taken back.
-        """
-        self._path = folder / "metrics.jsonl"
-        if resume_at is not None:
-            drop_points_after(self._path, resume_at)
-        purge_step = None if resume_at is None else resume_at + 1
-        self._events = SummaryWriter(str(folder), purge_step=purge_step)
-        self._lines = open(self._path, "a")  # noqa: SIM115  (open as long as the writer)
-
-    def write_config(self, config: dict[str, Any]) -> None:
-        """The run's configuration, as a table of text and as TensorBoard's hyper-parameters."""
-        rows = "\n".join(f"| `{name}` | `{value}` |" for name, value in config.items())
-        self._events.add_text("config", f"| field | value |\n| --- | --- |\n{rows}")
-        numbers = {name: v if isinstance(v, int | float | str) else str(v) for name, v in config.items()}
-        for summary in hparams(numbers, {"episode/success": None, "episode/return": None}):
-            self._events._get_file_writer().add_summary(summary)
-
-    def write(self, env_steps: int, scalars: dict[str, float], histograms: dict[str, np.ndarray]) -> None:
-        """One point of every curve; a value that is not a number is left out."""
-        finite = {name: float(value) for name, value in scalars.items() if np.isfinite(value)}
-        for name, value in finite.items():
-            self._events.add_scalar(name, value, env_steps)
-        for name, values in histograms.items():
-            if np.isfinite(values).all():
-                self._events.add_histogram(name, values, env_steps)
-        self._lines.write(json.dumps({"env_steps": env_steps, **finite}) + "\n")
-        self._lines.flush()
-
-    def flush(self) -> None:
-        """Makes sure that a reader sees every point."""
-        self._events.flush()
-        self._lines.flush()
-
-    def close(self) -> None:
-        """Flushes and closes both."""
-        self._events.close()
-        self._lines.close()
-
-
-def drop_points_after(path: Path, env_steps: int) -> None:
-    """Removes the lines of a metrics file that lie after env_steps, and a half-written last line."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["env_steps"] <= env_steps:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue
-    path.write_text("".join(kept))
-
-
 def say(line: str) -> None:
     """Prints a line; where nobody reads any more (`| head`), the run goes on unheard."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Seldom:
+    """Says one line a minute at most, of those that it is given."""
+
+    def __init__(self):
+        self._said_at = -math.inf
+
+    def __call__(self, line: str) -> None:
+        """Says a line, or not."""
+        if time.monotonic() - self._said_at >= WARN_EVERY_S:
+            self._said_at = time.monotonic()
+            say(line)
 
 
 class Display:

@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
+from agents.bounded_reading import parse_json, read_bounded
 from agents.config import Config, config_from_dict
+
+MAX_CONFIG_BYTES = 2**20
 
 
 def make_run_folder(config: Config) -> Path:
@@ -49,12 +53,12 @@ def read_config(folder: Path) -> Config:
         ValueError: the folder is no run, or its configuration can't be used.
     """
     path = folder / "config.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ValueError(f"{folder} is no run folder: it holds no config.json")
     try:
-        values = json.loads(path.read_text())
+        values = parse_json(read_bounded(path, MAX_CONFIG_BYTES))
         if not isinstance(values, dict):
             raise ValueError("not a table of fields")
         return config_from_dict(values)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None

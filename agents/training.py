@@ -4,15 +4,16 @@ import dataclasses
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
-from torch import Tensor
 
 from agents.actor import card_of, make_envs
 from agents.allocation import keep_freed_memory
-from agents.checkpoint import load_checkpoint, save_checkpoint
+from agents.checkpoint import load_checkpoint
+from agents.checkpoint_writer import CheckpointWriter
 from agents.config import (
     Config,
     describe_gradient_path,
@@ -20,9 +21,11 @@ from agents.config import (
     resolve_unroll_length,
     stream_seed,
 )
+from agents.curves import CurveWriter
 from agents.gate_metrics import gate_metrics
+from agents.gathered import Gathered
 from agents.learner import Learner
-from agents.metrics import CurveWriter, Display, Stopwatch, episode_metrics, mean_metrics
+from agents.metrics import Display, Stopwatch, episode_metrics, mean_metrics
 from agents.network import Network, make_network
 from agents.run_folder import make_run_folder
 from agents.runners import Runner, Stopped
@@ -30,7 +33,7 @@ from agents.runners.local import LocalRunner
 from agents.runners.process import make_actor_envs, make_process_runner, resolve_runner
 from agents.runners.supervision import ActorFailure
 from agents.signals import leave_on_signal
-from agents.trajectory import Episodes, Inputs
+from agents.trajectory import Episodes, Inputs, Trajectory
 
 NUM_DIAGNOSED_ENVS = 8
 """Environments whose gates are recorded: the gates are much alike in all of them."""
@@ -74,8 +77,8 @@ class Training:
         self.stopwatch = Stopwatch()
         self.folder = Path()
         self.stopped_by: signal.Signals | None = None
-        self._updates: list[dict[str, Tensor | float]] = []
-        self._episodes: list[Episodes] = []
+        self._gathered = Gathered()
+        self._trajectory: Trajectory | None = None
         self._steps_at_point = 0
         self._gates_period = 0  # the last one that has a record of the gates
 
@@ -91,6 +94,7 @@ class Training:
         """
         self.folder = make_run_folder(self.config)
         self._curves = CurveWriter(self.folder)
+        self._checkpoints = CheckpointWriter(self.folder / "checkpoints", keep=self.config.keep_checkpoints)
         self._curves.write_config(dataclasses.asdict(self.config))
         return self.folder
 
@@ -101,24 +105,15 @@ class Training:
             What the user should know, a line each.
 
         Raises:
-            CheckpointError: there is none.
-            ValueError: it belongs to another configuration.
+            CheckpointError: there is none, or none of this configuration.
         """
-        state, checkpoint, refused = load_checkpoint(folder / "checkpoints")
-        try:
-            self.learner.load_state_dict(state["learner"])
-            exact = self.runner.load_state_dict(state["runner"])
-        except (KeyError, RuntimeError, TypeError) as error:
-            raise ValueError(f"{checkpoint} does not fit this configuration: {error}") from None
-        torch.set_rng_state(state["torch_rng"])
-        self.runner.publish(self.network.state_dict(), self.learner.version)
+        _, checkpoint, refused = load_checkpoint(folder / "checkpoints", use=self._load_state)
         self.folder = folder
-        self._steps_at_point = self.learner.env_steps
-        self._gates_period = self.learner.env_steps // self.gates_every
-        self._curves = CurveWriter(folder, resume_at=self.learner.env_steps)
+        self._curves = CurveWriter(folder, resume_at=self._steps_at_point)
+        self._checkpoints = CheckpointWriter(folder / "checkpoints", keep=self.config.keep_checkpoints)
         lines = [f"skipped a damaged checkpoint: {line}" for line in refused]
         lines.append(f"resuming from {checkpoint} at {self.learner.env_steps:,} env steps")
-        if not exact:
+        if not self._exact:
             lines.append(f"{self.runner.anew}, so episodes start anew")
         return lines
 
@@ -141,9 +136,9 @@ class Training:
         with self.stopwatch("acting"):
             trajectory = self.runner.next()
         with self.stopwatch("learning"):
-            self._updates.append(self.learner.update(trajectory))
+            update = self.learner.update(trajectory)
             self.runner.publish(self.network.state_dict(), self.learner.version)
-        self._episodes.append(trajectory.episodes)
+        self._gathered.add(update, trajectory.episodes)
         self._trajectory = trajectory
 
     def run(self) -> bool:
@@ -154,8 +149,10 @@ class Training:
 
         Raises:
             ActorFailure: actors failed too often; the run is saved.
+            SaveError: the last checkpoint could not be written.
         """
         learner, config = self.learner, self.config
+        self._checkpoints.prepare(self._state())
         display = Display(config.total_steps, learner.env_steps)
         saved_at = time.monotonic()
         self.stopwatch.lap()
@@ -173,13 +170,17 @@ class Training:
                     scalars = None
                     if learner.env_steps // self.log_every > points_before:
                         scalars = self._write_point()
-                        if time.monotonic() - saved_at >= config.checkpoint_every_s:
-                            self._save()
+                        due = time.monotonic() - saved_at >= config.checkpoint_every_s
+                        if due and not self._checkpoints.busy:
+                            self._save(last=False)
                             saved_at = time.monotonic()
                     display.update(learner.env_steps, scalars)
-                if self._updates:
+                if learner.env_steps < config.total_steps:  # the next point is not yet whole: it goes on
+                    self._save()
+                if self._gathered.updates and self._trajectory is not None:
                     display.update(learner.env_steps, self._write_point())
-                self._save()
+                if learner.env_steps >= config.total_steps:
+                    self._save()
         finally:
             display.close()
             self.close()
@@ -187,22 +188,24 @@ class Training:
 
     def close(self) -> None:
         """Closes the curves and the environments; `run` does so by itself."""
+        self._checkpoints.close()
         self._curves.close()
         self.runner.close()
 
     def _write_point(self) -> dict[str, float]:
         """One point of every curve, over what happened since the last one."""
+        updates = self._gathered.updates
         with self.stopwatch("logging"):
-            scalars = mean_metrics(self._updates) | episode_metrics(Episodes.concatenate(self._episodes))
+            scalars = mean_metrics(updates) | episode_metrics(Episodes.concatenate(self._gathered.episodes))
             gate_scalars, histograms = self._gates()
         elapsed, shares = self.stopwatch.lap()
         scalars |= gate_scalars | self.runner.figures(elapsed, shares.pop("acting"))
-        scalars["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in self._updates)
+        scalars["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in updates)
         scalars["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
         scalars |= {f"speed/share_{part}": share for part, share in shares.items()}
         scalars["speed/updates"] = self.learner.version
         self._curves.write(self.learner.env_steps, scalars, histograms)
-        self._updates, self._episodes = [], []
+        self._gathered.clear()
         self._steps_at_point = self.learner.env_steps
         return scalars
 
@@ -210,7 +213,7 @@ class Training:
     def _gates(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """How far the gates of the core stand open along the last unroll; nothing between two periods."""
         period = self.learner.env_steps // self.gates_every
-        if period == self._gates_period:
+        if period == self._gates_period or self._trajectory is None:
             return {}, {}
         self._gates_period = period
         trajectory, envs = self._trajectory, slice(NUM_DIAGNOSED_ENVS)
@@ -223,11 +226,38 @@ class Training:
         self.stopped_by = number
         self.runner.stop()
 
-    def _save(self) -> None:
-        state = {
+    def _save(self, *, last: bool = True) -> None:
+        """Writes a checkpoint; the last one at once, others beside the training."""
+        save = self._checkpoints.finish if last else self._checkpoints.save
+        with self.stopwatch("saving"):
+            save(self._state(), self.learner.env_steps, self._gathered.figures())
+
+    def _state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
             "learner": self.learner.state_dict(),
             "runner": self.runner.state_dict(),
             "torch_rng": torch.get_rng_state(),
+            "curves": {
+                "env_steps": self._steps_at_point,
+                "gates_period": self._gates_period,
+                "gathered": self._gathered.state_dict(),
+            },
         }
-        save_checkpoint(self.folder / "checkpoints", state, self.learner.env_steps)
-        self._curves.flush()
+
+    def _load_state(self, state: dict[str, Any]) -> None:
+        """Goes on from a state.
+
+        Raises:
+            KeyError, RuntimeError, TypeError, ValueError: it is another configuration's, or none.
+        """
+        curves, counters = state["curves"], [state["learner"][name] for name in ("version", "env_steps")]
+        if not all(type(count) is int and count >= 0 for count in [*counters, curves["env_steps"]]):
+            raise ValueError("its counters are no counts")
+        self.learner.load_state_dict(state["learner"])
+        self._exact = self.runner.load_state_dict(state["runner"])
+        torch.set_rng_state(state["torch_rng"])
+        self.runner.publish(self.network.state_dict(), self.learner.version)
+        self._gathered.load_state_dict(curves["gathered"], self.device)
+        self._steps_at_point, period = curves["env_steps"], curves["gates_period"]
+        self._gates_period = self._steps_at_point // self.gates_every if period is None else period

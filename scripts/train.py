@@ -14,7 +14,8 @@ from typing import Annotated
 
 import tyro
 
-from agents.command_line import ACTORS_FAILED, flat, parse, usage_errors
+from agents.checkpoint_writer import SaveError
+from agents.command_line import ACTORS_FAILED, FAILED, flat, parse, usage_errors
 from agents.config import PRESETS, Config, check, flag
 from agents.evaluation import evaluate
 from agents.metrics import say
@@ -25,7 +26,7 @@ from agents.training import Training
 NUM_EVALUATION_EPISODES = 1000
 MAY_CHANGE = {"total_steps", "device", "num_threads"}
 MAY_CHANGE |= {"runner", "num_actors", "max_policy_lag", "actor_deadline_s", "max_actor_failures"}
-MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s"}
+MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints"}
 """What a resumed run may do differently; all else would make it another run."""
 
 
@@ -58,6 +59,9 @@ def main(words: Sequence[str]) -> int:
         print(f"train: {flat(error)}", file=sys.stderr)
         say(f"everything is saved. Go on with\n  python -m scripts.train --resume {training.folder}")
         return ACTORS_FAILED
+    except SaveError as error:
+        print(f"train: {flat(error)}", file=sys.stderr)
+        return FAILED
     if not finished:
         assert training.stopped_by is not None
         steps = training.learner.env_steps

@@ -12,7 +12,8 @@ import pytest
 import torch
 from fickle_envs import BreaksEnv
 
-from agents.checkpoint import load_checkpoint, split_state
+from agents.checkpoint import load_checkpoint
+from agents.checkpoint_format import split_state
 from agents.config import Config
 from agents.run_folder import read_config
 from agents.runners import process
