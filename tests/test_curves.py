@@ -119,7 +119,7 @@ def test_a_full_disk(room, tmp_path, monkeypatch, capsys):
     disk.room = room
     for step in (20, 30, 40):
         writer.write(step, {"loss/a": step}, {})
-        assert [row["env_steps"] for row in read_whole_lines(tmp_path)][0] == 10
+        assert read_whole_lines(tmp_path)[0]["env_steps"] == 10
         disk.room = 0
     said = capsys.readouterr().out.splitlines()
     assert all("can't be written (No space left on device)" in line for line in said)
