@@ -85,6 +85,12 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
 
 
+def wall_times(folder: Path) -> dict[int, float]:
+    """When each point of the curves was written, by its env steps: seconds since 1970."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    return {event.step: event.wall_time for event in events.Scalars("loss/total")}
+
+
 def assert_same_runs(one: Training, other: Training) -> None:
     """Weights, optimiser, random generators, counters, environments, core states and curves, to the bit."""
     assert_equal_states(one, other)
