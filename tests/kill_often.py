@@ -1,6 +1,6 @@
 """A program: goes on with a run again and again, and kills it (SIGKILL) at a random moment each time.
 
-python tests/kill_often.py RUN KILLS SEED LONGEST_S
+PYTHONPATH=.:tests python tests/kill_often.py RUN KILLS SEED LONGEST_S
 
 Prints a JSON line for each kill: env steps of the newest checkpoint, how many were refused, seconds of
 training that are lost with it, whether a save was under way, whether the curves are in order. Then it lets
@@ -17,13 +17,12 @@ import sys
 import time
 from pathlib import Path
 
+from runs import scalars, wall_times
+
 from agents.checkpoint import load_checkpoint, steps_of
 from agents.run_folder import read_config
 from agents.training import Training
 from scripts import train
-
-sys.path.append(str(Path(__file__).parent))
-from runs import scalars, wall_times
 
 
 def fork(run: Path) -> int:
@@ -71,9 +70,8 @@ def main(run: Path, kills: int, seed: int, longest_s: float) -> int:
         time.sleep(generator.uniform(0, longest_s))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        if os.WIFEXITED(status):
-            print(f"it had ended, with exit code {os.WEXITSTATUS(status)}", file=sys.stderr)
-            return 1
+        if os.WIFEXITED(status):  # it came to its end
+            return os.WEXITSTATUS(status)
         print(json.dumps(look(run)), flush=True)
     _, status = os.waitpid(fork(run), 0)
     return os.waitstatus_to_exitcode(status)

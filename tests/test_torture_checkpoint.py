@@ -6,7 +6,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +18,9 @@ from checkpoint_states import (
     sealed,
     torch_pickle,
 )
+from programs import ROOT, TESTS_IN_PATH
 from runs import small, train
 
-ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
 
 
@@ -164,10 +163,12 @@ def test_hostile_files(tmp_path, figure):
         kind: (code, said) for kind, (code, said, _) in found.items() if code != 5 or said.count("\n") != 1
     }
     peak = max(memory for *_, memory in found.values())
-    reached = f"{len(found) - len(wrong)} of {len(found)}; {peak:.0f} MiB, an honest one {honest:.0f} MiB"
-    figure("R8", "all refused, nothing executed, under 300 MiB", reached)
+    reached = (
+        f"{len(found) - len(wrong)} of {len(found)}; {peak:.0f} MiB at most, an honest one {honest:.0f} MiB"
+    )
+    figure("R8", "all refused, nothing executed, within 64 MiB of an honest one's memory", reached)
     assert not wrong
-    assert peak < 300
+    assert peak < honest + 64
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a small disk")
@@ -179,7 +180,9 @@ def test_a_disk_that_fills_up(tmp_path, figure):
     words = [sys.executable, str(ROOT / "tests" / "full_disk.py"), str(tmp_path)]
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system mounts nothing for its users")
-    done = subprocess.run(["unshare", "-rm", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["unshare", "-rm", *words], env=TESTS_IN_PATH, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     figure("R9", "full, then read-only: trains on, 1 warning each a minute, recovers", str(found))
