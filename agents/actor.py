@@ -192,7 +192,9 @@ class Actor:
         if "envs" not in state or not getattr(self.envs, "has_state", False):
             return False
         row = Inputs(**{name: state["row"][name].clone() for name in Inputs._fields})
-        core_state = [state["core_state"][str(i)].to(self.device) for i in range(len(self._acting.core_state))]
+        core_state = [
+            state["core_state"][str(i)].to(self.device) for i in range(len(self._acting.core_state))
+        ]
         ended = np.asarray(state["ended"]).copy()
         before = (*self._row, *self._acting.core_state, torch.from_numpy(self._ended))
         for own, new in zip(before, (*row, *core_state, torch.from_numpy(ended)), strict=True):

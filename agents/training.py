@@ -94,7 +94,7 @@ class Training:
         """
         self.folder = make_run_folder(self.config)
         self._curves = CurveWriter(self.folder)
-        self._checkpoints = CheckpointWriter(self.folder / "checkpoints", keep=self.config.keep_checkpoints)
+        self.checkpoints = CheckpointWriter(self.folder / "checkpoints", keep=self.config.keep_checkpoints)
         self._curves.write_config(dataclasses.asdict(self.config))
         return self.folder
 
@@ -107,10 +107,10 @@ class Training:
         Raises:
             CheckpointError: there is none, or none of this configuration.
         """
-        _, checkpoint, refused = load_checkpoint(folder / "checkpoints", use=self._load_state)
+        _, checkpoint, refused = load_checkpoint(folder / "checkpoints", use=self.load_state_dict)
         self.folder = folder
         self._curves = CurveWriter(folder, resume_at=self._steps_at_point)
-        self._checkpoints = CheckpointWriter(folder / "checkpoints", keep=self.config.keep_checkpoints)
+        self.checkpoints = CheckpointWriter(folder / "checkpoints", keep=self.config.keep_checkpoints)
         lines = [f"skipped a damaged checkpoint: {line}" for line in refused]
         lines.append(f"resuming from {checkpoint} at {self.learner.env_steps:,} env steps")
         if not self._exact:
@@ -152,7 +152,7 @@ class Training:
             SaveError: the last checkpoint could not be written.
         """
         learner, config = self.learner, self.config
-        self._checkpoints.prepare(self._state())
+        self.checkpoints.prepare(self.state_dict())
         display = Display(config.total_steps, learner.env_steps)
         saved_at = time.monotonic()
         self.stopwatch.lap()
@@ -171,7 +171,7 @@ class Training:
                     if learner.env_steps // self.log_every > points_before:
                         scalars = self._write_point()
                         due = time.monotonic() - saved_at >= config.checkpoint_every_s
-                        if due and not self._checkpoints.busy:
+                        if due and not self.checkpoints.busy:
                             self._save(last=False)
                             saved_at = time.monotonic()
                     display.update(learner.env_steps, scalars)
@@ -188,7 +188,7 @@ class Training:
 
     def close(self) -> None:
         """Closes the curves and the environments; `run` does so by itself."""
-        self._checkpoints.close()
+        self.checkpoints.close()
         self._curves.close()
         self.runner.close()
 
@@ -228,11 +228,11 @@ class Training:
 
     def _save(self, *, last: bool = True) -> None:
         """Writes a checkpoint; the last one at once, others beside the training."""
-        save = self._checkpoints.finish if last else self._checkpoints.save
+        save = self.checkpoints.finish if last else self.checkpoints.save
         with self.stopwatch("saving"):
-            save(self._state(), self.learner.env_steps, self._gathered.figures())
+            save(self.state_dict(), self.learner.env_steps, self._gathered.figures())
 
-    def _state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on."""
         return {
             "learner": self.learner.state_dict(),
@@ -245,7 +245,7 @@ class Training:
             },
         }
 
-    def _load_state(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from a state.
 
         Raises:

@@ -5,6 +5,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,6 +56,47 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
         "products_share": statistics.median(shares_of_limit),
         "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
     }
+
+
+def measure_saving(training: Training, repeats: int) -> dict[str, float]:
+    """What checkpoints cost the training, written beside it.
+
+    Args:
+        training: built and not yet begun; it gets a run folder.
+        repeats: checkpoints.
+
+    Returns:
+        "size_mb" of one; "wait_ms", for how long the training waits for a copy, at most; "write_ms" until one
+        is on the disk, "step_ms" of an update and "step_meanwhile_ms" of one in that time (medians).
+    """
+    folder = training.create() / "checkpoints"
+    training.checkpoints.prepare(training.state_dict())
+    apart = [seconds_of(training.step) for _ in range(4 * repeats)][repeats:]  # the first ones compile
+    meanwhile, waits, writes = [], [], []
+    try:
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            waits.append(seconds_of(lambda: training.checkpoints.save(training.state_dict(), 0, {})))
+            while training.checkpoints.busy:
+                meanwhile.append(seconds_of(training.step))
+            writes.append(time.perf_counter() - begun)
+    finally:
+        training.close()
+    size = sum(path.stat().st_size for path in next(folder.iterdir()).iterdir())
+    found = {
+        "wait_ms": max(waits),
+        "write_ms": statistics.median(writes),
+        "step_ms": statistics.median(apart),
+    }
+    found["step_meanwhile_ms"] = statistics.median(meanwhile or apart)
+    return {"size_mb": size / 1e6} | {name: 1e3 * seconds for name, seconds in found.items()}
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long something takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def products_limit(training: Training) -> float:

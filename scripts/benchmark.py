@@ -26,7 +26,7 @@ from agents.command_line import parse, usage_errors
 from agents.config import Config, check, resolve_device
 from agents.metrics import say, short
 from agents.training import Training
-from agents.yardsticks import measure
+from agents.yardsticks import measure, measure_saving
 from cores import CORES, make_core
 from cores.yardsticks import PLAIN, acting, learning, products_name, take_turns
 from envs import ENVS, yardsticks
@@ -104,28 +104,43 @@ class Train:
     """Also write what was measured there, a JSON object a line."""
 
 
+@dataclass(frozen=True)
+class Saving:
+    """Writes checkpoints beside the training: for how long it waits for them, and what they cost it."""
+
+    hidden_sizes: tuple[int, ...] = (Config.hidden_size, 1024)
+    """Units of the core."""
+    repeats: int = 10
+    """Checkpoints of each size."""
+
+
 def main(words: Sequence[str]) -> int:
     """Measures what was asked for; returns the exit code."""
     commands = (
         Annotated[Envs, tyro.conf.subcommand("envs")]
         | Annotated[Cores, tyro.conf.subcommand("cores")]
         | Annotated[Train, tyro.conf.subcommand("train")]
+        | Annotated[Saving, tyro.conf.subcommand("saving")]
     )
     with usage_errors("benchmark"):
         asked = parse(commands, "benchmark", words)
-        if not asked.seconds > 0:
+        if not getattr(asked, "seconds", 1) > 0:
             raise ValueError("--seconds must be more than 0")
-        if not isinstance(asked, Cores) and (asked.num_envs < 1 or asked.repeats < 1):
+        if not isinstance(asked, Cores) and min(getattr(asked, "num_envs", 1), asked.repeats) < 1:
             raise ValueError("--num-envs and --repeats must be at least 1")
         for name in asked.envs if isinstance(asked, Envs) else ():
             if name not in ENVS:
                 raise ValueError(f"no native task {name!r}{nearest(name, ENVS)}")
         sizes = core_sizes(asked) if isinstance(asked, Cores) else []
         runs = trainings(asked) if isinstance(asked, Train) else []
+        for size in asked.hidden_sizes if isinstance(asked, Saving) else ():
+            check(Config(hidden_size=size))
     if isinstance(asked, Envs):
         measure_envs(asked)
     elif isinstance(asked, Cores):
         measure_cores(asked, sizes)
+    elif isinstance(asked, Saving):
+        measure_checkpoints(asked)
     else:
         measure_training(asked, runs)
     return 0
@@ -269,6 +284,16 @@ def measure_training(asked: Train, configs: list[Config]) -> None:
         )
     if asked.out:
         asked.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def measure_checkpoints(asked: Saving) -> None:
+    """Prints for how long the training waits for a checkpoint, and what goes on meanwhile."""
+    for size in asked.hidden_sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure_saving(Training(Config(hidden_size=size, log_dir=folder)), asked.repeats)
+        told = "{size_mb:7.1f} MB   training waits {wait_ms:.1f} ms at most   written in {write_ms:.0f} ms"
+        told += "   an update takes {step_ms:.1f} ms, meanwhile {step_meanwhile_ms:.1f} ms"
+        print(f"H={size:<6}" + told.format(**found), flush=True)
 
 
 if __name__ == "__main__":

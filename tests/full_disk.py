@@ -41,7 +41,7 @@ def train_on(training: Training) -> str:
             training.step()
             training._write_point()
             training._save(last=False)
-        training._checkpoints.close()
+        training.checkpoints.close()
     return said.getvalue()
 
 
@@ -81,7 +81,7 @@ def main(folder: Path) -> None:
     checkpoints = str(run / "checkpoints")
 
     def lock() -> None:
-        training._checkpoints._warn.__init__()  # a minute later
+        training.checkpoints._warn.__init__()  # a minute later
         mount("mount", "--bind", checkpoints, checkpoints)
         mount("mount", "-o", "remount,bind,ro", checkpoints)
 

@@ -246,7 +246,7 @@ def test_a_run_of_format_1(tmp_path):
     training = Training(read_config(run))
     (line,) = training.restore(run)
     assert "resuming from" in line
-    tensors, values = split_state(training._state())
+    tensors, values = split_state(training.state_dict())
     assert len(raw) > 50
     for name, tensor in raw.items():
         assert torch.equal(tensors[name], tensor), name
