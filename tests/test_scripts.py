@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from programs import assert_one_line, tree
 
+from agents.checkpoint import load_checkpoint, save_checkpoint
 from agents.training import Training
 from scripts import benchmark, evaluate, report, train
 
@@ -211,6 +212,28 @@ def test_no_checkpoint_that_verifies(main, words, run, capsys):
     assert_one_line(main, words(run), 5, run, capsys, "tensors.safetensors")
     shutil.rmtree(run / "checkpoints")
     assert_one_line(main, words(run), 5, run, capsys, "no checkpoint in")
+
+
+def test_which_checkpoint(run, capsys):
+    """The latest, the best or one of a step acts, as its first line says; another word is bad input.
+
+    Mutation: the word not handed on.
+    """
+    latest = max((run / "checkpoints").iterdir())
+    state, _, _ = load_checkpoint(run / "checkpoints")
+    shutil.rmtree(latest)
+    steps = int(latest.name[5:])
+    for age, success in ((100, 0.9), (200, 0.5), (steps, 0.4)):
+        state["learner"]["env_steps"] = age
+        figures = {"episodes": 100, "success": success}
+        save_checkpoint(run / "checkpoints", state, age, figures=figures)
+    for words, age in (([], steps), (["latest"], steps), (["best"], 100), (["200"], 200), (["2e2"], 200)):
+        words = ["--checkpoint", *words] if words else []
+        assert evaluate.main([str(run), "--episodes", "2", *words]) == 0
+        assert capsys.readouterr().out.startswith(f"weights after {age:,} env steps")
+    for word in ("newest", "150", "-1"):
+        words = [run, f"--checkpoint={word}"]
+        assert_one_line(evaluate.main, words, 2, run, capsys, "--checkpoint")
 
 
 @BOTH

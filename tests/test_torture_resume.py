@@ -57,7 +57,7 @@ def test_killed_a_hundred_times(tmp_path, figure):
 
     Mutations: as above.
     """
-    found = kill_often(tmp_path, 100, 200_000, 1.2)
+    found = kill_often(tmp_path, 100, 400_000, 1.2)
     assert len(found) == 100
     lost = sorted(row["lost_s"] for row in found)
     saving = sum(row["saving"] for row in found)
