@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import runs
 import torch
 from fickle_envs import BreaksEnv
 
@@ -87,6 +88,27 @@ def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path
     names = [name for name in states[0] if name.startswith("learner/")]
     assert len(names) > 20
     assert all(torch.equal(states[0][name], states[1][name]) for name in names)
+
+
+def test_a_resumed_run_has_all_but_the_episodes(tmp_path):
+    """Weights, optimiser, counters, and what waits for its point, to the bit; that episodes begin anew is said.
+
+    Mutations: the optimiser's moments or the updates before the point left out of the state.
+    """
+    half = runs.train(small(tmp_path, log_every_steps=40), stop_after=4)
+    again, lines = runs.resumed(half.folder)
+    assert lines[1:] == ["actors in processes of their own keep no state, so episodes start anew"]
+    ours, theirs = (split_state(training.state_dict()) for training in (again, half))
+    names = [name for name in theirs[0] if not name.startswith("runner/")]
+    assert len(names) > 20
+    assert ours[0].keys() == theirs[0].keys()
+    for name in names:
+        assert torch.equal(ours[0][name], theirs[0][name]), name
+    assert (ours[1]["learner"], ours[1]["curves"]) == (theirs[1]["learner"], theirs[1]["curves"])
+    assert 0 < again._steps_at_point < again.learner.env_steps
+    runs.finish(again)
+    steps = [row["env_steps"] for row in runs.points(half.folder)]
+    assert steps == sorted(set(steps))
 
 
 def begin(tmp_path, *words):
