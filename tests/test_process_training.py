@@ -91,11 +91,11 @@ def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path
 
 
 def test_a_resumed_run_has_all_but_the_episodes(tmp_path):
-    """Weights, optimiser, counters, and what waits for its point, to the bit; that episodes begin anew is said.
+    """Weights, optimiser, counters, what waits for its point, to the bit; that episodes begin anew is said.
 
     Mutations: the optimiser's moments or the updates before the point left out of the state.
     """
-    half = runs.train(small(tmp_path, log_every_steps=40), stop_after=4)
+    half = runs.train(small(tmp_path, log_every_steps=30), stop_after=4)
     again, lines = runs.resumed(half.folder)
     assert lines[1:] == ["actors in processes of their own keep no state, so episodes start anew"]
     ours, theirs = (split_state(training.state_dict()) for training in (again, half))
