@@ -98,7 +98,7 @@ def test_a_resumed_run_has_all_but_the_episodes(tmp_path):
     half = runs.train(small(tmp_path, log_every_steps=30), stop_after=4)
     again, lines = runs.resumed(half.folder)
     assert lines[1:] == ["actors in processes of their own keep no state, so episodes start anew"]
-    ours, theirs = (split_state(training.state_dict()) for training in (again, half))
+    ours, theirs = split_state(again.state_dict()), runs.state_of(half)
     names = [name for name in theirs[0] if not name.startswith("runner/")]
     assert len(names) > 20
     assert ours[0].keys() == theirs[0].keys()
