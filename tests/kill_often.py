@@ -53,7 +53,8 @@ def look(run: Path) -> dict[str, object]:
     saving = any(checkpoints.glob(".step-*-new"))
     _, path, refused = load_checkpoint(checkpoints)
     times = wall_times(run)
-    lost_s = times[max(times)] - times.get(steps_of(path), times[min(times)])
+    after = [seconds for step, seconds in times.items() if step > steps_of(path)]  # all of one process
+    lost_s = max(after) - min(after) if after else 0.0
     found = {"env_steps": steps_of(path), "refused": len(refused), "lost_s": lost_s, "saving": saving}
     return {**found, "in_order": in_order(run)}
 
