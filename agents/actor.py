@@ -136,7 +136,7 @@ class Actor:
             np.logical_not(reset, out=valid[t])
             resets[t + 1] = reset
             np.multiply(actions[t], valid[t], out=prev_actions[t + 1])
-            np.multiply(rewards[t], valid[t], out=prev_rewards[t + 1])
+            prev_rewards[t + 1] = np.where(valid[t], rewards[t], 0.0)  # no product: it must survive NaN
             self._ended = terminated[t] | truncated
             if "_episode" in infos:
                 episodes.append(ended_episodes(infos))

@@ -12,7 +12,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from agents.checkpoint import CheckpointError
 from agents.options import parse_count
 
-USAGE, ACTORS_FAILED, NO_CHECKPOINT = 2, 4, 5
+USAGE, NON_FINITE, ACTORS_FAILED, NO_CHECKPOINT = 2, 3, 4, 5
 """Exit codes beside 0 (done), 1 (a failure of the work), 130 and 143 (interrupted, terminated)."""
 
 _registry = ConstructorRegistry()
@@ -83,8 +83,15 @@ def usage_errors(program: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, CheckpointError) as error:
-        print(f"{program}: {flat(error)}", file=sys.stderr)
+        complain(f"{program}: {flat(error)}")
         raise SystemExit(NO_CHECKPOINT if isinstance(error, CheckpointError) else USAGE) from None
+
+
+def complain(line: str) -> None:
+    """Prints a line on standard error, if that is open and somebody reads it."""
+    if sys.stderr is not None:  # print would take standard output in its place
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
 
 
 def flat(error: Exception) -> str:

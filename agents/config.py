@@ -66,6 +66,8 @@ class Config:
     """Epsilon of the optimiser."""
     max_grad_norm: float = 0.1
     """The gradient's norm is clipped to it."""
+    max_skipped_updates: int = 100
+    """Updates that may be skipped, as their gradient was infinite or NaN; one more ends the run."""
     rho_bar: float = 1.0
     """V-trace: clip of the weights in the temporal differences."""
     pg_rho_bar: float = 1.0
@@ -143,6 +145,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "baseline_cost": (0, 1e6),
     "optimizer_epsilon": (1e-30, 1),
     "max_grad_norm": (1e-12, 1e12),
+    "max_skipped_updates": (0, 10**9),
     "rho_bar": (0, 1e12),
     "pg_rho_bar": (0, 1e12),
     "c_bar": (0, 1e12),

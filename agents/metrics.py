@@ -196,10 +196,11 @@ def clock(seconds: float) -> str:
 
 
 def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
-    """The mean of each metric over updates; the one place that waits for the device."""
+    """The mean of each metric over updates, but for values that are not finite; this waits for the device."""
     on_device = [name for name, value in updates[0].items() if isinstance(value, Tensor)]
     rows = torch.stack([torch.stack([update[name] for name in on_device]) for update in updates])  # [U, M]
-    means = dict(zip(on_device, rows.mean(0).tolist(), strict=True))
+    rows = torch.where(rows.isfinite(), rows, torch.nan)  # an update that was skipped blots out no curve
+    means = dict(zip(on_device, rows.nanmean(0).tolist(), strict=True))
     for name in updates[0]:
         if name not in means:
             means[name] = sum(update[name] for update in updates) / len(updates)
@@ -207,11 +208,13 @@ def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def episode_metrics(episodes: Episodes) -> dict[str, float]:
-    """Means over the episodes that ended; none if none did."""
+    """Means over the episodes that ended, but for returns that are not finite; none if none did."""
     if not len(episodes.returns):
         return {}
     known = episodes.successes[~np.isnan(episodes.successes)]
     metrics = {"episode/success": float(known.mean())} if len(known) else {}
-    metrics["episode/return"] = float(episodes.returns.mean())
+    returns = episodes.returns[np.isfinite(episodes.returns)]
+    if len(returns):
+        metrics["episode/return"] = float(returns.mean())
     metrics["episode/length"] = float(episodes.lengths.mean())
     return metrics

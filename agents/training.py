@@ -21,8 +21,9 @@ from agents.config import (
     stream_seed,
 )
 from agents.gate_metrics import gate_metrics
+from agents.guard import NonFiniteUpdates, save_unroll
 from agents.learner import Learner
-from agents.metrics import CurveWriter, Display, Stopwatch, episode_metrics, mean_metrics
+from agents.metrics import CurveWriter, Display, Stopwatch, episode_metrics, mean_metrics, say
 from agents.network import Network, make_network
 from agents.run_folder import make_run_folder
 from agents.runners import Runner, Stopped
@@ -34,6 +35,9 @@ from agents.trajectory import Episodes, Inputs
 
 NUM_DIAGNOSED_ENVS = 8
 """Environments whose gates are recorded: the gates are much alike in all of them."""
+
+NON_FINITE_UNROLL = "non-finite.safetensors"
+"""In a run's folder: the unroll of the update that was skipped last, where that was one too many."""
 
 
 class Training:
@@ -68,7 +72,7 @@ class Training:
             self.network = self._make_network(sample)
             space = sample.single_observation_space
             self.runner = make_process_runner(config, self.network, space, self.unroll_length)
-        self.learner = Learner(self.network, config)
+        self.learner = Learner(self.network, config, say)
         self.log_every = config.log_every_steps or max(config.total_steps // 200, 1)
         self.gates_every = config.gates_every_steps or max(config.total_steps // 50, 1)
         self.stopwatch = Stopwatch()
@@ -154,6 +158,7 @@ class Training:
 
         Raises:
             ActorFailure: actors failed too often; the run is saved.
+            NonFiniteUpdates: too many updates were skipped; the run and the unroll are saved.
         """
         learner, config = self.learner, self.config
         display = Display(config.total_steps, learner.env_steps)
@@ -169,6 +174,10 @@ class Training:
                         break
                     except ActorFailure:
                         self._save()
+                        raise
+                    except NonFiniteUpdates as error:
+                        self._save()
+                        save_unroll(self.folder / NON_FINITE_UNROLL, error.trajectory)
                         raise
                     scalars = None
                     if learner.env_steps // self.log_every > points_before:
@@ -201,6 +210,8 @@ class Training:
         scalars["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
         scalars |= {f"speed/share_{part}": share for part, share in shares.items()}
         scalars["speed/updates"] = self.learner.version
+        self.learner.guard.keep()
+        scalars["learner/skipped_updates"] = self.learner.guard.num_skipped
         self._curves.write(self.learner.env_steps, scalars, histograms)
         self._updates, self._episodes = [], []
         self._steps_at_point = self.learner.env_steps

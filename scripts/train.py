@@ -14,17 +14,19 @@ from typing import Annotated
 
 import tyro
 
-from agents.command_line import ACTORS_FAILED, flat, parse, usage_errors
+from agents.command_line import ACTORS_FAILED, NON_FINITE, complain, flat, parse, usage_errors
 from agents.config import PRESETS, Config, check, flag
 from agents.evaluation import evaluate
+from agents.guard import NonFiniteUpdates
 from agents.metrics import say
 from agents.run_folder import read_config
 from agents.runners.supervision import ActorFailure
-from agents.training import Training
+from agents.training import NON_FINITE_UNROLL, Training
 
 NUM_EVALUATION_EPISODES = 1000
 MAY_CHANGE = {"total_steps", "device", "num_threads"}
 MAY_CHANGE |= {"runner", "num_actors", "max_policy_lag", "actor_deadline_s", "max_actor_failures"}
+MAY_CHANGE |= {"max_skipped_updates"}
 MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s"}
 """What a resumed run may do differently; all else would make it another run."""
 
@@ -54,10 +56,12 @@ def main(words: Sequence[str]) -> int:
 
     try:
         finished = training.run()
-    except ActorFailure as error:
-        print(f"train: {flat(error)}", file=sys.stderr)
+    except (ActorFailure, NonFiniteUpdates) as error:
+        complain(f"train: {flat(error)}")
+        if isinstance(error, NonFiniteUpdates):
+            say(f"the unroll is in {training.folder / NON_FINITE_UNROLL}")
         say(f"everything is saved. Go on with\n  python -m scripts.train --resume {training.folder}")
-        return ACTORS_FAILED
+        return ACTORS_FAILED if isinstance(error, ActorFailure) else NON_FINITE
     if not finished:
         assert training.stopped_by is not None
         steps = training.learner.env_steps
