@@ -4,11 +4,13 @@ Every curve's x axis is env steps. The README explains each curve in one line.
 """
 
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import torch
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 from rich.text import Text
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -24,7 +27,8 @@ from torch.utils.tensorboard.summary import hparams
 
 from agents.trajectory import Episodes
 
-PLAIN_LINE_EVERY_S = 10.0
+PLAIN_LINE_EVERY_S, REFRESH_EVERY_S = 10.0, 0.25
+"""Seconds between lines where there is no terminal, and between changes where there is one."""
 
 
 class Stopwatch:
@@ -113,10 +117,13 @@ def drop_points_after(path: Path, env_steps: int) -> None:
 
 def say(line: str) -> None:
     """Prints a line; where nobody reads any more (`| head`), the run goes on unheard."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        print(line, flush=True)
+        print(line.encode(encoding, "replace").decode(encoding), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        pass  # a full disk, a terminal that is gone
 
 
 class Display:
@@ -126,14 +133,18 @@ class Display:
         self._total, self._start_steps = total_steps, start_steps
         self._started = time.perf_counter()
         self._last_line = self._started - PLAIN_LINE_EVERY_S
+        self._last_refresh = -math.inf
         self._figures = ""
         self._live: Live | None = None
         console = Console(highlight=False)
-        if console.is_terminal:
-            self._bar = Progress(BarColumn(bar_width=24), TextColumn("{task.description}"), console=console)
+        if console.is_terminal and not console.is_dumb_terminal:
+            bar = BarColumn(bar_width=max(4, min(24, console.width - 48)))
+            text = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+            self._bar = Progress(bar, text, console=console)
             self._task = self._bar.add_task("", total=total_steps)
-            self._live = Live(self._bar, console=console, refresh_per_second=4)
-            self._live.start()
+            # Drawn by `update` alone: a thread of its own would meet a terminal that is gone unseen.
+            self._live = Live(self._bar, console=console, auto_refresh=False)
+            self._draw(self._live.start)
 
     def update(self, env_steps: int, scalars: dict[str, float] | None = None) -> None:
         """Shows how far the run is.
@@ -146,13 +157,21 @@ class Display:
         if scalars is not None:
             self._figures = describe(scalars)
         if self._live is not None:
-            self._bar.update(self._task, completed=env_steps, description=self._progress(env_steps, now))
-            if scalars is not None:
+            if now - self._last_refresh >= REFRESH_EVERY_S or env_steps >= self._total:
+                self._last_refresh = now
+                self._bar.update(self._task, completed=env_steps, description=self._progress(env_steps, now))
                 figures = Text(self._figures, no_wrap=True, overflow="ellipsis")
-                self._live.update(Group(self._bar, figures))
+                self._draw(partial(self._live.update, Group(self._bar, figures), refresh=True))
         elif env_steps >= self._total or (scalars and now - self._last_line >= PLAIN_LINE_EVERY_S):
             self._last_line = now
             say(f"{self._progress(env_steps, now)}  {self._figures}")
+
+    def _draw(self, change: Callable[[], None]) -> None:
+        """Changes what the terminal shows; one that is gone is not written to again."""
+        try:
+            change()
+        except OSError:
+            self._live = None
 
     def _progress(self, env_steps: int, now: float) -> str:
         done = max(env_steps - self._start_steps, 1)
@@ -163,7 +182,7 @@ class Display:
     def close(self) -> None:
         """Leaves the last state on the screen."""
         if self._live is not None:
-            self._live.stop()
+            self._draw(self._live.stop)
 
 
 def describe(scalars: dict[str, float]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents.actor import card_of, make_envs
 from agents.allocation import keep_freed_memory
-from agents.checkpoint import load_checkpoint, save_checkpoint
+from agents.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from agents.config import (
     Config,
     describe_gradient_path,
@@ -25,7 +25,7 @@ from agents.guard import NonFiniteUpdates, save_unroll
 from agents.learner import Learner
 from agents.metrics import CurveWriter, Display, Stopwatch, episode_metrics, mean_metrics, say
 from agents.network import Network, make_network
-from agents.run_folder import make_run_folder
+from agents.run_folder import lock_run, make_run_folder
 from agents.runners import Runner, Stopped
 from agents.runners.local import LocalRunner
 from agents.runners.process import make_actor_envs, make_process_runner, resolve_runner
@@ -94,6 +94,7 @@ class Training:
             ValueError: the folder can't be written.
         """
         self.folder = make_run_folder(self.config)
+        self._lock = lock_run(self.folder)
         self._curves = CurveWriter(self.folder)
         self._curves.write_config(dataclasses.asdict(self.config))
         return self.folder
@@ -106,16 +107,14 @@ class Training:
 
         Raises:
             CheckpointError: there is none.
-            ValueError: it belongs to another configuration.
+            ValueError: it belongs to another configuration, or another process trains there.
         """
-        state, checkpoint, refused = load_checkpoint(folder / "checkpoints")
+        self._lock = lock_run(folder)
         try:
-            self.learner.load_state_dict(state["learner"])
-            exact = self.runner.load_state_dict(state["runner"])
-        except (KeyError, RuntimeError, TypeError) as error:
-            raise ValueError(f"{checkpoint} does not fit this configuration: {error}") from None
-        torch.set_rng_state(state["torch_rng"])
-        self.runner.publish(self.network.state_dict(), self.learner.version)
+            checkpoint, refused, exact = self._load(folder / "checkpoints")
+        except (CheckpointError, ValueError):
+            self._lock.close()
+            raise
         self.folder = folder
         self._steps_at_point = self.learner.env_steps
         self._gates_period = self.learner.env_steps // self.gates_every
@@ -125,6 +124,18 @@ class Training:
         if not exact:
             lines.append(f"{self.runner.anew}, so episodes start anew")
         return lines
+
+    def _load(self, folder: Path) -> tuple[Path, list[str], bool]:
+        """Takes over the newest state that verifies: which, what was refused, whether episodes go on."""
+        state, checkpoint, refused = load_checkpoint(folder)
+        try:
+            self.learner.load_state_dict(state["learner"])
+            exact = self.runner.load_state_dict(state["runner"])
+        except (KeyError, RuntimeError, TypeError) as error:
+            raise ValueError(f"{checkpoint} does not fit this configuration: {error}") from None
+        torch.set_rng_state(state["torch_rng"])
+        self.runner.publish(self.network.state_dict(), self.learner.version)
+        return checkpoint, refused, exact
 
     def plan(self) -> list[str]:
         """What is about to happen, a line each."""
@@ -151,7 +162,7 @@ class Training:
         self._trajectory = trajectory
 
     def run(self) -> bool:
-        """Trains to the end, or to a signal; saves either way.
+        """Trains to the end, or to a signal; saves either way. A signal before the first update acts as ever.
 
         Returns:
             True at the end, False after a signal (see `stopped_by`).
@@ -162,6 +173,7 @@ class Training:
         """
         learner, config = self.learner, self.config
         display = Display(config.total_steps, learner.env_steps)
+        self._first_version = learner.version
         saved_at = time.monotonic()
         self.stopwatch.lap()
         try:
@@ -195,9 +207,10 @@ class Training:
         return self.stopped_by is None
 
     def close(self) -> None:
-        """Closes the curves and the environments; `run` does so by itself."""
+        """Closes the curves and the environments, gives the folder back; `run` does so by itself."""
         self._curves.close()
         self.runner.close()
+        self._lock.close()
 
     def _write_point(self) -> dict[str, float]:
         """One point of every curve, over what happened since the last one."""
@@ -231,6 +244,8 @@ class Training:
         return gate_metrics(core.unroll_gates(self.network.core_inputs(inputs), state, inputs.resets))
 
     def _leave(self, number: signal.Signals) -> None:
+        if self.learner.version == self._first_version:  # nothing to save, and compiling may take long
+            signal.raise_signal(number)
         self.stopped_by = number
         self.runner.stop()
 

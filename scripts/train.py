@@ -5,7 +5,6 @@ python -m scripts.train --resume runs/tmaze/ur-lstm/seed3-20260102-030405
 """
 
 import dataclasses
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ def main(words: Sequence[str]) -> int:
         steps = training.learner.env_steps
         say(f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with")
         say(f"  python -m scripts.train --resume {training.folder}")
-        return 130 if training.stopped_by == signal.SIGINT else 143
+        return 128 + training.stopped_by
     evaluation = evaluate(
         config,
         training.network,

@@ -315,7 +315,7 @@ def test_a_finished_run(finished):
     Mutation: a file left out, or NaN written where JSON knows none.
     """
     names = {path.name.split(".")[0] for path in finished.iterdir()}
-    assert names == {"config", "events", "metrics", "checkpoints", "evaluation"}
+    assert names == {"config", "lock", "events", "metrics", "checkpoints", "evaluation"}
     figures = json.loads((finished / "evaluation.json").read_text())
     assert figures["episodes"] == 1000
     assert figures["env_steps"] >= 300
