@@ -95,3 +95,32 @@ class BreaksEnv(gymnasium.Env):
 
 
 gymnasium.register("Breaks-v0", BreaksEnv)
+
+
+class WaitsEnv(gymnasium.Env):
+    """Waits in each step, from some step on."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    num_steps = 0
+
+    def __init__(self, after=0, seconds=600.0):
+        self.after, self.seconds = after, seconds
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.num_steps += 1
+        until = time.monotonic() + self.seconds
+        while self.num_steps > self.after and time.monotonic() < until:
+            time.sleep(0.01)
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+for name, options in {
+    "Sleeps-v0": {},
+    "Slow-v0": {"after": 35, "seconds": 2.0},
+    "Stuck-v0": {"after": 7},
+}.items():
+    gymnasium.register(name, WaitsEnv, kwargs=options)
