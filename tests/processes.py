@@ -21,7 +21,7 @@ def start():
 
     def begin(*words, **options):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        command = [sys.executable, "-m", *map(str, words)]
+        command = options.pop("command", [sys.executable, "-m", *map(str, words)])
         environment = {**os.environ, "PYTHONPATH": TESTS}
         options = {"cwd": ROOT, "env": environment, "start_new_session": True, **pipes, **options}
         started.append(subprocess.Popen(command, **options))
