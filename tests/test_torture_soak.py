@@ -68,6 +68,11 @@ def test_soak(start, figure, tmp_path):
         grown[name] = slope
         goal = f"memory of the {name}: below +1 MiB/h, {SOAK_S / 60:.0f} min"
         figure("R15", goal, f"{slope:+.2f} MiB/h, {values[-1] / 2**20:.0f} MiB")
+        print(
+            name,
+            "MiB over the time:",
+            *(f"{value / 2**20:.2f}" for value in values[:: len(values) // 40 + 1]),
+        )
     counts = np.array(open_)[settled:]  # [samples, processes, 2]
     spread = counts.max(0) - counts.min(0)  # a checkpoint being written, a connection being made
     first, last = counts[: len(counts) // 4].max(0), counts[-len(counts) // 4 :].max(0)
