@@ -61,7 +61,7 @@ class Optimizer:
 
         Args:
             learning_rate: step size.
-            skipped: [] float32: nothing changes where it is 1. Adam leaves it on the device; RMSProp reads it.
+            skipped: [] float32: nothing changes if it is 1. Adam leaves it on the device; RMSProp reads it.
         """
         moved = [name for name, parameter in self._parameters.items() if parameter.grad is not None]
         parameters: list[Tensor] = [self._parameters[name] for name in moved]
