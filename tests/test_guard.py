@@ -1,7 +1,9 @@
 """The guard: what is not finite is skipped, counted, named and outlived."""
 
 import json
+import math
 
+import counting
 import numpy as np
 import pytest
 import torch
@@ -62,13 +64,22 @@ def test_where_it_arose(place):
 
 
 def test_where_it_arose_in_the_network():
-    """Mutations: the gradient of the parameter told that is the last to get one; the values left out."""
+    """Mutations: the parameter told that is farthest from the loss; the values left out."""
     generator = np.random.default_rng(2)
     for _ in range(5):
         learner, unroll, told = new_learner()
         _, name = spoil_gradient(learner.network, np.nan, generator)
         learner.update(unroll)
         assert told == [f"update 1 skipped: gradient of {name}: nan; 1 skipped so far"]
+    learner, unroll, told = new_learner()
+
+    def spoil(core, inputs, results):  # what flows back into the core, and from it into the encoder
+        if results[0].requires_grad:
+            results[0].register_hook(lambda gradient: gradient * torch.nan)
+
+    learner.network.core.register_forward_hook(spoil)
+    learner.update(unroll)
+    assert told[0].startswith("update 1 skipped: gradient of core.")
     learner, unroll, told = new_learner()
     with torch.no_grad():
         learner.network.value.bias.fill_(torch.inf)
@@ -156,7 +167,7 @@ def test_the_limit_and_a_state():
 def test_actors_recover_at_the_next_reset(core, place):
     """Whatever an episode brought, logits and core state are finite from the next one's first row on.
 
-    Mutation: the previous reward of a first row as a product with 0.
+    Mutation: the state at a reset as a product with 0.
     """
     config = Config(env="planting:Poisoned-v0", env_opt=(f"{place}=0.1", "processes=false"), core=core)
     config = Config(**{**vars(config), "hidden_size": 6, "encoder_size": 4})
@@ -178,6 +189,16 @@ def test_actors_recover_at_the_next_reset(core, place):
         )
         clean = (clean | unroll.inputs.resets[t]) & row_is_good
         assert finite[t][clean].all()
+
+
+def test_what_a_step_pays_that_only_resets(monkeypatch):
+    """It is seen nowhere, though it were no number. Mutation: the previous reward as a product with 0."""
+    monkeypatch.setattr(counting, "RESET_REWARD", math.nan)
+    actor = Actor(counting.CountingEnv([[3, 4, 2], [4, 1]]), counting.counting_network(), seed=0)
+    unroll = actor.unroll(actor.allocate(30))
+    assert not unroll.rewards.isfinite().all()
+    assert unroll.inputs.prev_rewards.isfinite().all()
+    assert unroll.behaviour_logits.isfinite().all()
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
