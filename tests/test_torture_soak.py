@@ -22,18 +22,13 @@ WARM_UP = 0.4
 """Share of the time in which memory may grow: allocators settle, buffers fill."""
 
 EVERY_S = 1.0
-MIB_PER_HOUR = 2**20 / 3600
+SAW_MIB = 0.5
+"""How far apart the highest points of two stretches may lie though nothing grows."""
 
 RUNS = {
     "local": ["--env", "tmaze", "--runner", "local"],
     "process": ["--env", "CartPole-v1", "--runner", "process", "--num-actors", "2"],
 }
-
-
-def trend(times, values):
-    """Growth per second: the median slope between points half the time apart (after Theil and Sen)."""
-    half = len(times) // 2
-    return float(np.median((values[half:] - values[:-half]) / (times[half:] - times[:-half])))
 
 
 def test_soak(start, figure, tmp_path):
@@ -60,23 +55,19 @@ def test_soak(start, figure, tmp_path):
     for run in runs.values():
         run.send_signal(signal.SIGTERM)
     codes = [run.wait(20) for run in runs.values()]
+    values = np.array(memory) / 2**20  # [samples, processes] MiB
     settled = int(WARM_UP * len(times))
-    grown = {}
+    first, last = np.array_split(values[settled:], 2)
+    hours = (times[-1] - times[settled]) / 2 / 3600
+    grown = last.max(0) - first.max(0)  # a saw: allocators keep what is freed, and give it back now and then
     for column, name in enumerate(watched):
-        values = np.array([row[column] for row in memory], float)
-        slope = trend(np.array(times)[settled:], values[settled:]) / MIB_PER_HOUR
-        grown[name] = slope
-        goal = f"memory of the {name}: below +1 MiB/h, {SOAK_S / 60:.0f} min"
-        figure("R15", goal, f"{slope:+.2f} MiB/h, {values[-1] / 2**20:.0f} MiB")
-        print(
-            name,
-            "MiB over the time:",
-            *(f"{value / 2**20:.2f}" for value in values[:: len(values) // 40 + 1]),
-        )
+        goal = f"memory of the {name}, {SOAK_S / 60:.0f} min: +1 MiB/h at most, beside a saw of {SAW_MIB} MiB"
+        low, high = values[settled:, column].min(), values[settled:, column].max()
+        figure("R15", goal, f"{grown[column]:+.2f} MiB from half to half, {low:.1f} … {high:.1f} MiB in all")
     counts = np.array(open_)[settled:]  # [samples, processes, 2]
     spread = counts.max(0) - counts.min(0)  # a checkpoint being written, a connection being made
-    first, last = counts[: len(counts) // 4].max(0), counts[-len(counts) // 4 :].max(0)
-    figure("R15", "descriptors and threads flat", f"grown by {(last - first).max()}, spread {spread.max()}")
+    more = counts[-len(counts) // 4 :].max(0) - counts[: len(counts) // 4].max(0)
+    figure("R15", "descriptors and threads flat", f"grown by {more.max()}, spread {spread.max()}")
     assert codes == [143, 143]
-    assert (last <= first).all()
-    assert max(grown.values()) < 1
+    assert more.max() <= 0
+    assert grown.max() < hours + SAW_MIB
