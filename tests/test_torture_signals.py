@@ -56,8 +56,9 @@ def test_signals_at_random_moments(start, tmp_path, figure):
         assert err == ""
         checkpoints = list(folder.rglob("checkpoints"))
         env_steps = load_checkpoint(checkpoints[0])[0]["learner"]["env_steps"] if checkpoints else 0
-        assert run.returncode in (128 + number, 0), out
-        if run.returncode == 0:  # the signal came too late
+        # The last: an interpreter that shuts down has no handlers any more; a shell sees the same code.
+        assert run.returncode in (128 + number, 0, -number), out
+        if run.returncode <= 0:  # the signal came too late
             assert "evaluate again" in out
             finished += 1
         elif "everything is saved" in out:
