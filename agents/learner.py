@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import Config
+from agents.distributed import ALONE, Group
 from agents.guard import Guard
 from agents.loss import (
     baseline_loss,
     entropy,
+    log_policy,
     log_prob,
     masked_mean,
     policy_gradient_loss,
@@ -28,9 +30,19 @@ from agents.vtrace import vtrace
 class Learner:
     """Improves a network from unrolls by V-trace actor-critic."""
 
-    def __init__(self, network: Network, config: Config, tell: Callable[[str], None] = print):
-        """Makes the optimiser and its guard, which tells the user of updates that are not finite."""
-        self.network, self.config = network, config
+    def __init__(
+        self,
+        network: Network,
+        config: Config,
+        *,
+        group: Group = ALONE,
+        tell: Callable[[str], None] = print,
+    ):
+        """Makes the optimiser, and its guard, which tells the user of updates that are not finite.
+
+        The learners of a group hold the same weights and take the same steps.
+        """
+        self.network, self.config, self.group = network, config, group
         self.device = next(network.parameters()).device
         self.optimizer = Optimizer(network.named_parameters(), config.optimizer, config.optimizer_epsilon)
         self.guard = Guard(network, self.optimizer, max_skipped=config.max_skipped_updates, tell=tell)
@@ -58,12 +70,14 @@ class Learner:
         loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost)
         self.optimizer.zero_grad()
         loss.backward()
+        num_steps = trajectory.num_steps + trajectory.num_steps_elsewhere
+        self._join(metrics, trajectory.num_steps / max(num_steps, 1))
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
         metrics["learner/gradient_norm"] = norm
         metrics["learner/learning_rate"] = learning_rate
         metrics["vtrace/policy_lag"] = float(self.version - trajectory.version)
         self.version += 1
-        self.env_steps += trajectory.num_steps
+        self.env_steps += num_steps
 
         def loss_again() -> Tensor:
             return self.loss(trajectory, exploration_cost, entropy_cost)[0]
@@ -71,16 +85,26 @@ class Learner:
         self.guard.step(norm, learning_rate, trajectory, loss_again)
         return metrics
 
+    def _join(self, metrics: dict[str, Tensor | float], share: float) -> None:
+        """Makes gradients and metrics those of the joint batch.
+
+        All of them are means over valid transitions, so a rank weighs by its share of these.
+        """
+        gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
+        means = [value for value in metrics.values() if isinstance(value, Tensor)]
+        self.group.average(gradients + means, share)
+
     def loss(
         self, trajectory: Trajectory, exploration_cost: float, entropy_cost: float
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
         """The loss of one unroll, and what it is made of."""
         config, valid = self.config, trajectory.valid
         logits, all_values, _ = self.network(trajectory.inputs, trajectory.core_state)
-        logits, values, bootstrap_value = logits[:-1], all_values[:-1], all_values[-1]
-        log_rhos = log_prob(logits.detach(), trajectory.actions) - log_prob(
-            trajectory.behaviour_logits, trajectory.actions
-        )
+        rows = slice(trajectory.context_length, -1)
+        logits, values, bootstrap_value = logits[rows], all_values[rows], all_values[-1]
+        log_target, actions = log_policy(logits, valid), trajectory.actions
+        log_behaviour = log_policy(trajectory.behaviour_logits, valid)
+        log_rhos = log_prob(log_target.detach(), actions) - log_prob(log_behaviour, actions)
         returns = vtrace(
             log_rhos.masked_fill(~valid, -torch.inf),  # cuts the trace at a step that only resets
             config.discount * ~trajectory.terminated,
@@ -92,10 +116,10 @@ class Learner:
             c_bar=config.c_bar,
             lambda_=config.lambda_,
         )
-        policy_loss = policy_gradient_loss(logits, trajectory.actions, returns.pg_advantages, valid)
+        policy_loss = policy_gradient_loss(log_target, actions, returns.pg_advantages, valid)
         value_loss = baseline_loss(values, returns.vs, valid)
-        policy_entropy = entropy(logits, valid)
-        divergence = uniform_divergence(logits, valid)
+        policy_entropy = entropy(log_target, valid)
+        divergence = uniform_divergence(log_target, valid)
         loss = (
             policy_loss
             + config.baseline_cost * value_loss

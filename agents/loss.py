@@ -21,21 +21,29 @@ def masked_mean(x: Tensor, valid: Tensor) -> Tensor:
     return blank(x, valid).sum() / valid.sum().clamp(min=1)
 
 
-def log_prob(logits: Tensor, actions: Tensor) -> Tensor:
-    """Log-probability of each action: logits [..., A], actions [...] int64 -> [...]."""
-    return logits.log_softmax(-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+def log_policy(logits: Tensor, valid: Tensor) -> Tensor:
+    """Log-probabilities of all actions: logits [T, B, A], valid [T, B] -> [T, B, A].
+
+    Rows that are not valid are uniform, and have no gradient.
+    """
+    return blank(logits, valid).log_softmax(-1)
 
 
-def policy_gradient_loss(logits: Tensor, actions: Tensor, pg_advantages: Tensor, valid: Tensor) -> Tensor:
+def log_prob(log_policy: Tensor, actions: Tensor) -> Tensor:
+    """Log-probability of the action taken: log_policy [..., A], actions [...] int64 -> [...]."""
+    return log_policy.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def policy_gradient_loss(log_policy: Tensor, actions: Tensor, pg_advantages: Tensor, valid: Tensor) -> Tensor:
     """Minus the mean of log pi(a|x) times its advantage, which carries no gradient.
 
     Args:
-        logits: [T, B, A] target policy.
+        log_policy: [T, B, A] target policy, by the function of that name.
         actions: [T, B] int64 actions taken.
         pg_advantages: [T, B] V-trace advantages.
         valid: [T, B] bool real transitions.
     """
-    return -masked_mean(log_prob(blank(logits, valid), actions) * pg_advantages.detach(), valid)
+    return -masked_mean(log_prob(log_policy, actions) * pg_advantages.detach(), valid)
 
 
 def baseline_loss(values: Tensor, vs: Tensor, valid: Tensor) -> Tensor:
@@ -43,18 +51,16 @@ def baseline_loss(values: Tensor, vs: Tensor, valid: Tensor) -> Tensor:
     return 0.5 * masked_mean(blank(vs.detach() - values, valid).square(), valid)
 
 
-def entropy(logits: Tensor, valid: Tensor) -> Tensor:
-    """Mean entropy of the policy in nats: logits [T, B, A], valid [T, B] -> []."""
-    log_probs = blank(logits, valid).log_softmax(-1)
-    return masked_mean(-(log_probs.exp() * log_probs).sum(-1), valid)
+def entropy(log_policy: Tensor, valid: Tensor) -> Tensor:
+    """Mean entropy of the policy in nats: log_policy [T, B, A], valid [T, B] -> []."""
+    return masked_mean(-(log_policy.exp() * log_policy).sum(-1), valid)
 
 
-def uniform_divergence(logits: Tensor, valid: Tensor) -> Tensor:
-    """Mean divergence KL(uniform || policy) in nats: logits [T, B, A], valid [T, B] -> [].
+def uniform_divergence(log_policy: Tensor, valid: Tensor) -> Tensor:
+    """Mean divergence KL(uniform || policy) in nats: log_policy [T, B, A], valid [T, B] -> [].
 
     Its gradient by the logit of action a is pi(a) - 1/A: it does not vanish with pi(a), as that of the
     entropy does. So no action's probability dies where others pay more; it falls like cost / advantage and
     not like exp(-advantage / cost), and what was never worth trying is still tried when its worth changes.
     """
-    log_probs = blank(logits, valid).log_softmax(-1)
-    return masked_mean(-log_probs.mean(-1), valid) - math.log(logits.shape[-1])
+    return masked_mean(-log_policy.mean(-1), valid) - math.log(log_policy.shape[-1])

@@ -226,6 +226,16 @@ def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
     return means
 
 
+def mean_figures(ranks: list[dict[str, float]]) -> dict[str, float]:
+    """One figure for all ranks: the most of what is named a maximum, the sum of counts, else the mean."""
+    whole = {}
+    for name in ranks[0]:
+        values = [figures[name] for figures in ranks if name in figures]
+        total = max(values) if name.endswith("_max") else sum(values)
+        whole[name] = total if name.endswith("_max") or name.startswith("actors/") else total / len(values)
+    return whole
+
+
 def episode_metrics(episodes: Episodes) -> dict[str, float]:
     """Means over the episodes that ended, but for returns that are not finite; none if none did."""
     if not len(episodes.returns):

@@ -4,6 +4,7 @@ import dataclasses
 import signal
 import time
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -16,19 +17,35 @@ from agents.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from agents.config import (
     Config,
     describe_gradient_path,
-    resolve_device,
     resolve_unroll_length,
     stream_seed,
 )
+from agents.distributed import ALONE, Group
 from agents.gate_metrics import gate_metrics
 from agents.guard import NonFiniteUpdates, save_unroll
 from agents.learner import Learner
-from agents.metrics import CurveWriter, Display, Stopwatch, episode_metrics, mean_metrics, say
+from agents.metrics import (
+    CurveWriter,
+    Display,
+    Stopwatch,
+    episode_metrics,
+    mean_figures,
+    mean_metrics,
+    say,
+)
 from agents.network import Network, make_network
+from agents.plan import describe_runner, describe_threads
 from agents.run_folder import lock_run, make_run_folder
 from agents.runners import Runner, Stopped
 from agents.runners.local import LocalRunner
-from agents.runners.process import make_actor_envs, make_process_runner, resolve_runner
+from agents.runners.process import (
+    generation_seed,
+    make_actor_envs,
+    make_process_runner,
+    resolve_runner,
+)
+from agents.runners.ranks import next_together
+from agents.runners.slots import split_columns
 from agents.runners.supervision import ActorFailure
 from agents.signals import leave_on_signal
 from agents.trajectory import Episodes, Inputs
@@ -43,44 +60,56 @@ NON_FINITE_UNROLL = "non-finite.safetensors"
 class Training:
     """A run that can be started, stopped and resumed."""
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, group: Group = ALONE):
         """Builds everything and writes nothing.
+
+        Args:
+            config: the run's.
+            group: those that learn together, each from its share of the environments.
 
         Raises:
             ValueError: one line; the configuration names something that doesn't exist or can't be built.
         """
-        self.config = config
-        self.device = resolve_device(config.device)
+        self.config, self.group = config, group
+        self.device = group.device(config.device)
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
         self.card = card_of(config)
         self.unroll_length = resolve_unroll_length(config, self.card)
+        if config.num_envs < group.size:
+            raise ValueError(f"--num-envs {config.num_envs}: {group.size} ranks need one each at least")
+        own = split_columns(config.num_envs, group.size)[group.rank]
         self.runner: Runner
         if resolve_runner(config) == "local":
-            envs = make_envs(config, config.num_envs, stream_seed(config.seed, "environments"))
+            env_seed = stream_seed(config.seed, "environments")
+            envs = make_envs(config, own.stop - own.start, env_seed, first_index=own.start)
             self.network = self._make_network(envs)
             self.runner = LocalRunner(
                 envs,
                 self.network,
                 unroll_length=self.unroll_length,
-                seed=stream_seed(config.seed, "actions"),
+                seed=generation_seed(stream_seed(config.seed, "actions"), 0, own.start),
                 reward_scale=config.reward_scale,
+                context_length=config.context_length,
             )
         else:
             sample = make_actor_envs(config, 1, 0, 0)  # what is wrong with the task is found here
             sample.close()
             self.network = self._make_network(sample)
             space = sample.single_observation_space
-            self.runner = make_process_runner(config, self.network, space, self.unroll_length)
-        self.learner = Learner(self.network, config, say)
+            self.runner = make_process_runner(config, self.network, space, self.unroll_length, group, own)
+        self.learner = Learner(self.network, config, group=group, tell=say)
         self.log_every = config.log_every_steps or max(config.total_steps // 200, 1)
         self.gates_every = config.gates_every_steps or max(config.total_steps // 50, 1)
         self.stopwatch = Stopwatch()
         self.folder = Path()
+        self._lock: TextIO | None = None
         self.stopped_by: signal.Signals | None = None
+        self._asked_by: signal.Signals | None = None  # this rank; it stops when all know
         self._updates: list[dict[str, Tensor | float]] = []
         self._episodes: list[Episodes] = []
         self._steps_at_point = 0
+        self._waited_s = group.waited_s  # for other ranks, until the last point
         self._gates_period = 0  # the last one that has a record of the gates
 
     def _make_network(self, envs: VectorEnv) -> Network:
@@ -88,15 +117,16 @@ class Training:
         return make_network(self.config, envs.single_observation_space, num_actions).to(self.device)
 
     def create(self) -> Path:
-        """Makes the run's folder and writes the configuration into it.
+        """Makes the run's folder and writes the configuration into it; the first rank does.
 
         Raises:
             ValueError: the folder can't be written.
         """
-        self.folder = make_run_folder(self.config)
-        self._lock = lock_run(self.folder)
-        self._curves = CurveWriter(self.folder)
-        self._curves.write_config(dataclasses.asdict(self.config))
+        if self.group.leads:
+            self.folder = make_run_folder(self.config)
+            self._lock = lock_run(self.folder)
+            self._curves = CurveWriter(self.folder)
+            self._curves.write_config(dataclasses.asdict(self.config))
         return self.folder
 
     def restore(self, folder: Path) -> list[str]:
@@ -109,33 +139,37 @@ class Training:
             CheckpointError: there is none.
             ValueError: it belongs to another configuration, or another process trains there.
         """
-        self._lock = lock_run(folder)
+        if self.group.leads:
+            self._lock = lock_run(folder)
         try:
-            checkpoint, refused, exact = self._load(folder / "checkpoints")
+            checkpoint, refused, anew = self._load(folder / "checkpoints")
         except (CheckpointError, ValueError):
-            self._lock.close()
+            self._unlock()
             raise
         self.folder = folder
         self._steps_at_point = self.learner.env_steps
         self._gates_period = self.learner.env_steps // self.gates_every
-        self._curves = CurveWriter(folder, resume_at=self.learner.env_steps)
+        if self.group.leads:
+            self._curves = CurveWriter(folder, resume_at=self.learner.env_steps)
         lines = [f"skipped a damaged checkpoint: {line}" for line in refused]
         lines.append(f"resuming from {checkpoint} at {self.learner.env_steps:,} env steps")
-        if not exact:
-            lines.append(f"{self.runner.anew}, so episodes start anew")
+        if anew:
+            lines.append(f"{anew}, so episodes start anew")
         return lines
 
-    def _load(self, folder: Path) -> tuple[Path, list[str], bool]:
-        """Takes over the newest state that verifies: which, what was refused, whether episodes go on."""
+    def _load(self, folder: Path) -> tuple[Path, list[str], str]:
+        """Takes over the newest state that verifies: which, what was refused, why episodes start anew."""
         state, checkpoint, refused = load_checkpoint(folder)
         try:
             self.learner.load_state_dict(state["learner"])
-            exact = self.runner.load_state_dict(state["runner"])
+            own, anew = self.group.own_part(state["runner"])
+            if not self.runner.load_state_dict(own):
+                anew = anew or self.runner.anew
         except (KeyError, RuntimeError, TypeError) as error:
             raise ValueError(f"{checkpoint} does not fit this configuration: {error}") from None
         torch.set_rng_state(state["torch_rng"])
         self.runner.publish(self.network.state_dict(), self.learner.version)
-        return checkpoint, refused, exact
+        return checkpoint, refused, anew
 
     def plan(self) -> list[str]:
         """What is about to happen, a line each."""
@@ -146,20 +180,28 @@ class Training:
             f"task      {task}" + (f": {self.card.summary}" if self.card else ""),
             f"core      {config.core}, {config.hidden_size} units, {num_parameters:,} parameters in all",
             f"learning  {config.total_steps:,} env steps, {config.num_envs} environments, "
-            f"unrolls of {self.unroll_length}, on {self.device}",
-            *("memory    " + line for line in describe_gradient_path(self.unroll_length, self.card)),
+            f"unrolls of {self.unroll_length}, on {self.device}"
+            + (f", {self.group.size} ranks" if self.group.size > 1 else ""),
+            f"running   {describe_runner(config, self.group)}, {describe_threads(config)}",
+            *(
+                "memory    " + line
+                for line in describe_gradient_path(self.unroll_length, self.card, config.context_length)
+            ),
             f"folder    {self.folder}",
         ]
 
-    def step(self) -> None:
-        """One unroll and one step of the optimiser."""
+    def step(self) -> dict[str, Tensor | float]:
+        """One unroll and one step of the optimiser; returns the learner's metrics."""
         with self.stopwatch("acting"):
-            trajectory = self.runner.next()
+            trajectory, self.stopped_by = next_together(self.runner, self.group, lambda: self._asked_by)
+        if trajectory is None:
+            raise Stopped
         with self.stopwatch("learning"):
             self._updates.append(self.learner.update(trajectory))
             self.runner.publish(self.network.state_dict(), self.learner.version)
         self._episodes.append(trajectory.episodes)
         self._trajectory = trajectory
+        return self._updates[-1]
 
     def run(self) -> bool:
         """Trains to the end, or to a signal; saves either way. A signal before the first update acts as ever.
@@ -170,6 +212,7 @@ class Training:
         Raises:
             ActorFailure: actors failed too often; the run is saved.
             NonFiniteUpdates: too many updates were skipped; the run and the unroll are saved.
+            RankLost: another rank is gone; the run is as its last checkpoint has it.
         """
         learner, config = self.learner, self.config
         display = Display(config.total_steps, learner.env_steps)
@@ -189,12 +232,14 @@ class Training:
                         raise
                     except NonFiniteUpdates as error:
                         self._save()
-                        save_unroll(self.folder / NON_FINITE_UNROLL, error.trajectory)
+                        if self.group.leads:
+                            save_unroll(self.folder / NON_FINITE_UNROLL, error.trajectory)
                         raise
                     scalars = None
                     if learner.env_steps // self.log_every > points_before:
                         scalars = self._write_point()
-                        if time.monotonic() - saved_at >= config.checkpoint_every_s:
+                        due = time.monotonic() - saved_at >= config.checkpoint_every_s
+                        if self.group.exchange([due])[0][0]:  # by the first rank's clock
                             self._save()
                             saved_at = time.monotonic()
                     display.update(learner.env_steps, scalars)
@@ -208,24 +253,40 @@ class Training:
 
     def close(self) -> None:
         """Closes the curves and the environments, gives the folder back; `run` does so by itself."""
-        self._curves.close()
+        if self.group.leads:
+            self._curves.close()
         self.runner.close()
-        self._lock.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def _write_point(self) -> dict[str, float]:
         """One point of every curve, over what happened since the last one."""
         with self.stopwatch("logging"):
-            scalars = mean_metrics(self._updates) | episode_metrics(Episodes.concatenate(self._episodes))
+            scalars = mean_metrics(self._updates)
             gate_scalars, histograms = self._gates()
         elapsed, shares = self.stopwatch.lap()
-        scalars |= gate_scalars | self.runner.figures(elapsed, shares.pop("acting"))
-        scalars["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in self._updates)
-        scalars["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
-        scalars |= {f"speed/share_{part}": share for part, share in shares.items()}
+        if self.group.size > 1:
+            shares["ranks"] = (self.group.waited_s - self._waited_s) / elapsed
+            self._waited_s = self.group.waited_s
+        figures = self.runner.figures(elapsed, shares.pop("acting") - shares.get("ranks", 0.0))
+        figures |= {f"speed/share_{part}": share for part, share in shares.items()}
+        figures["vtrace/policy_lag"] = scalars["vtrace/policy_lag"]
+        figures["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in self._updates)
+        figures["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
+        episodes = Episodes.concatenate(self._episodes)
+        ranks = self.group.gather({"figures": figures, "episodes": episodes._asdict()})
+        episodes = Episodes.concatenate([Episodes(**rank["episodes"]) for rank in ranks])
+        scalars |= (
+            episode_metrics(episodes) | gate_scalars | mean_figures([rank["figures"] for rank in ranks])
+        )
         scalars["speed/updates"] = self.learner.version
         self.learner.guard.keep()
         scalars["learner/skipped_updates"] = self.learner.guard.num_skipped
-        self._curves.write(self.learner.env_steps, scalars, histograms)
+        if self.group.leads:
+            self._curves.write(self.learner.env_steps, scalars, histograms)
         self._updates, self._episodes = [], []
         self._steps_at_point = self.learner.env_steps
         return scalars
@@ -244,16 +305,19 @@ class Training:
         return gate_metrics(core.unroll_gates(self.network.core_inputs(inputs), state, inputs.resets))
 
     def _leave(self, number: signal.Signals) -> None:
-        if self.learner.version == self._first_version:  # nothing to save, and compiling may take long
-            signal.raise_signal(number)
-        self.stopped_by = number
+        if self.learner.version == self._first_version and self.group.size == 1:
+            signal.raise_signal(number)  # nothing to save, and compiling may take long
+        self._asked_by = number
+        if self.group.size == 1:
+            self.stopped_by = number
         self.runner.stop()
 
     def _save(self) -> None:
         state = {
             "learner": self.learner.state_dict(),
-            "runner": self.runner.state_dict(),
+            "runner": self.group.collect(self.runner.state_dict()),
             "torch_rng": torch.get_rng_state(),
         }
-        save_checkpoint(self.folder / "checkpoints", state, self.learner.env_steps)
-        self._curves.flush()
+        if self.group.leads:
+            save_checkpoint(self.folder / "checkpoints", state, self.learner.env_steps)
+            self._curves.flush()

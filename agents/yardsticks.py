@@ -1,19 +1,18 @@
 """What the speed of training is measured by: where its time goes, and the bare matrix products."""
 
 import math
-import resource
 import statistics
-import sys
 import time
 from typing import Any
 
 import torch
 
+from agents.speed.machine import peak_rss_mib
 from agents.training import Training
 from cores.yardsticks import acting_products, learning_products, products_name, take_turns
 
 
-def measure(training: Training, seconds: float, repeats: int) -> dict[str, float]:
+def measure(training: Training, seconds: float, repeats: int) -> dict[str, Any]:
     """Trains for some seconds, over and over.
 
     Args:
@@ -22,13 +21,14 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
         repeats: repetitions.
 
     Returns:
-        "steps_per_s" (env steps, median), the shares of the time in the last repetition as the runner tells
-        them ("envs_share", "acting_share", ..., "learning_share"),
-        "products_share" (median of the rate's share of
-        `products_limit`) and "peak_memory_mib" of the process so far.
+        "steps_per_s" (env steps, median) and "steps_per_s_each" (of every repetition), the shares of the time
+        in the last repetition as the runner tells them ("envs_share", "acting_share", ..., "learning_share"),
+        "products_share" (median of the rate's share of `products_limit`), "policy_lag" and "policy_lag_max"
+        (updates between the weights that acted and those that learnt; mean and most of all repetitions) and
+        "peak_memory_mib" of the process and its actors so far.
     """
     training.step()  # compiles and allocates
-    rates, shares_of_limit = [], []
+    rates, shares_of_limit, lags = [], [], []
     shares: dict[str, float] = {}
     try:
         for _ in range(repeats):
@@ -37,7 +37,7 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
             training.runner.figures(elapsed, 0.0)
             start = time.perf_counter()
             while time.perf_counter() - start < seconds:
-                training.step()
+                lags.append(float(training.step()["vtrace/policy_lag"]))
             if training.device.type == "cuda":
                 torch.cuda.synchronize()
             elapsed, times = training.stopwatch.lap()
@@ -46,14 +46,17 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
             shares |= times
             rates.append((training.learner.env_steps - steps) / elapsed)
             shares_of_limit.append(rates[-1] / products_limit(training))
+        peak = peak_rss_mib()
     finally:
         training.runner.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "steps_per_s": statistics.median(rates),
+        "steps_per_s_each": rates,
         **{f"{part}_share": share for part, share in shares.items()},
         "products_share": statistics.median(shares_of_limit),
-        "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "policy_lag": statistics.fmean(lags),
+        "policy_lag_max": max(lags),
+        "peak_memory_mib": peak,
     }
 
 

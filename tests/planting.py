@@ -26,7 +26,7 @@ def new_learner(core="lstm", num_envs=3, unroll_length=5, **fields):
         network.value.weight.normal_(generator=torch.Generator().manual_seed(2))
     actor = Actor(envs, copy.deepcopy(network), seed=4)
     told = []
-    return Learner(network, config, told.append), actor.unroll(actor.allocate(unroll_length)), told
+    return Learner(network, config, tell=told.append), actor.unroll(actor.allocate(unroll_length)), told
 
 
 def plant(unroll, place, value, generator):

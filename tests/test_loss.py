@@ -41,7 +41,10 @@ TERMS = {
 
 def term(name, data):
     """The term as the agent computes it."""
-    return getattr(loss, name)(*(data[argument] for argument in TERMS[name]))
+    arguments = [data[argument] for argument in TERMS[name]]
+    if TERMS[name][0] == "logits":
+        arguments[0] = loss.log_policy(data["logits"], data["valid"])
+    return getattr(loss, name)(*arguments)
 
 
 def literal(name, data):
@@ -156,5 +159,6 @@ def test_nothing_valid(data):
 
 def test_log_prob_of_extreme_logits():
     """Mutation: the logarithm of the softmax in place of log_softmax (-inf)."""
-    logits, actions = torch.tensor([[0.0, 1000.0], [1000.0, 0.0]]), torch.tensor([0, 0])
-    assert loss.log_prob(logits, actions).tolist() == [-1000.0, 0.0]
+    logits, valid = torch.tensor([[[0.0, 1000.0], [1000.0, 0.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    actions = torch.tensor([[0, 0]])
+    assert loss.log_prob(loss.log_policy(logits, valid), actions).tolist() == [[-1000.0, 0.0]]

@@ -27,10 +27,23 @@ class LocalRunner:
     anew = "the environments can't tell their state"
 
     def __init__(
-        self, envs: VectorEnv, network: Network, *, unroll_length: int, seed: int, reward_scale: float
+        self,
+        envs: VectorEnv,
+        network: Network,
+        *,
+        unroll_length: int,
+        seed: int,
+        reward_scale: float,
+        context_length: int = 0,
     ):
         """Builds the actor on a copy of the network; arguments as of `Actor`."""
-        self.actor = Actor(envs, copy.deepcopy(network), seed=seed, reward_scale=reward_scale)
+        self.actor = Actor(
+            envs,
+            copy.deepcopy(network),
+            seed=seed,
+            reward_scale=reward_scale,
+            context_length=context_length,
+        )
         # Two, in turn: the copy of one to a GPU may still be under way when the next unroll begins.
         self._buffers = [self.actor.allocate(unroll_length) for _ in range(2)]
         self._env_s = 0.0
