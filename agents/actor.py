@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.acting import Acting
 from agents.config import Config
 from agents.network import Network, NetworkOutput
-from agents.trajectory import Episodes, Inputs, Trajectory
+from agents.trajectory import Episodes, Inputs, State, Trajectory
 from envs import TaskCard, find_task, make_vector_env, task_card
 
 
@@ -55,8 +55,9 @@ def card_of(config: Config) -> TaskCard | None:
 class Actor:
     """Runs a policy in a vector environment and writes down what happens, unroll by unroll.
 
-    Between unrolls it keeps the row it stands on (row T of the last unroll, row 0 of the next), the core
-    state before that row, and which environments will only reset at the next step.
+    Between unrolls it keeps the row it stands on (row T of the last unroll, row 0 of the next) and the W rows
+    before it, the core states before that row and before the first of all these, and which environments will
+    only reset at the next step.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Actor:
         seed: int,
         reward_scale: float = 1.0,
         greedy: bool = False,
+        context_length: int = 0,
     ):
         """Resets the environments.
 
@@ -76,29 +78,43 @@ class Actor:
             seed: of the sampling of actions.
             reward_scale: what every reward is multiplied by in the unroll; episode returns are not.
             greedy: take the likeliest action in place of drawing one.
+            context_length: W, rows that precede an unroll (`agents.trajectory`); at most its length.
         """
         self.envs, self.network, self.reward_scale = envs, network, reward_scale
-        self.greedy = greedy
+        self.greedy, self.context_length = greedy, context_length
         self.device = next(network.parameters()).device
         self.version = 0
         self.env_s = 0.0  # seconds spent in environments so far
         self.generator = torch.Generator(self.device).manual_seed(seed)
         B = envs.num_envs
         observations, _ = envs.reset()
-        self._row = Inputs(
-            torch.from_numpy(np.array(observations)),
-            torch.ones(B, dtype=torch.bool),
-            torch.zeros(B, dtype=torch.int64),
-            torch.zeros(B),
+        R = context_length + 1  # before the first row there was none: it stands for those before it
+        self._rows = Inputs(
+            torch.from_numpy(np.repeat(np.asarray(observations)[None], R, 0)),
+            torch.ones(R, B, dtype=torch.bool),
+            torch.zeros(R, B, dtype=torch.int64),
+            torch.zeros(R, B),
         )
         self._acting = Acting(network, B)
+        self._context_state = self._acting.core_state
         self._ended = np.zeros(B, bool)  # by the last step: the next one only resets
 
     def allocate(self, unroll_length: int) -> Trajectory:
-        """Buffers for an unroll of this actor."""
+        """Buffers for an unroll of this actor.
+
+        Raises:
+            ValueError: it would be shorter than its context.
+        """
+        if unroll_length < self.context_length:
+            raise ValueError(f"an unroll of {unroll_length} steps is shorter than its context")
         space = self.envs.single_observation_space
         return Trajectory.allocate(
-            unroll_length, self.envs.num_envs, space, self.network.num_actions, pin=self.device.type == "cuda"
+            unroll_length,
+            self.envs.num_envs,
+            space,
+            self.network.num_actions,
+            pin=self.device.type == "cuda",
+            context_length=self.context_length,
         )
 
     @torch.no_grad()
@@ -116,16 +132,19 @@ class Actor:
         return out
 
     def _fill(self, out: Trajectory) -> None:
-        inputs = out.inputs
-        for buffer, first in zip(inputs, self._row, strict=True):
-            buffer[0] = first
-        out.core_state, out.version = self._acting.core_state, self.version
-        observations, resets, prev_actions, prev_rewards = (field.numpy() for field in inputs)
+        inputs, W, T = out.inputs, self.context_length, len(out.actions)
+        for buffer, rows in zip(inputs, self._rows, strict=True):
+            buffer[: W + 1] = rows
+        out.core_state = self._context_state if W else self._acting.core_state
+        out.version = self.version
+        observations, resets, prev_actions, prev_rewards = (field[W:].numpy() for field in inputs)
         actions, rewards = out.actions.numpy(), out.rewards.numpy()
         terminated, valid = out.terminated.numpy(), out.valid.numpy()
         episodes = []
-        for t in range(len(actions)):
-            logits = self._acting.logits(inputs.row(t).to(self.device))
+        for t in range(T):
+            if t == T - W:
+                self._context_state = self._acting.core_state
+            logits = self._acting.logits(inputs.row(W + t).to(self.device))
             out.behaviour_logits[t] = logits
             out.actions[t] = self._sample(logits)
             start = time.perf_counter()
@@ -136,18 +155,18 @@ class Actor:
             np.logical_not(reset, out=valid[t])
             resets[t + 1] = reset
             np.multiply(actions[t], valid[t], out=prev_actions[t + 1])
-            np.multiply(rewards[t], valid[t], out=prev_rewards[t + 1])
+            prev_rewards[t + 1] = np.where(valid[t], rewards[t], 0.0)  # no product: it must survive NaN
             self._ended = terminated[t] | truncated
             if "_episode" in infos:
                 episodes.append(ended_episodes(infos))
-        self._row = Inputs(*(buffer[-1].clone() for buffer in inputs))
+        self._rows = Inputs(*(buffer[T:].clone() for buffer in inputs))
         out.episodes = Episodes.concatenate(episodes)
         out.num_steps = int(np.count_nonzero(valid))
 
     @property
     def observations(self) -> np.ndarray:
         """What the agents see now, [B, ...]."""
-        return self._row.observations.numpy()
+        return self._rows.observations[-1].numpy()
 
     @torch.no_grad()
     def look(self) -> tuple[NetworkOutput, dict[str, Tensor]]:
@@ -156,7 +175,7 @@ class Actor:
         Returns:
             The network's output for that one row, and its core's gates there, [1, B, H] by name.
         """
-        row = Inputs(*(field.unsqueeze(0) for field in self._row)).to(self.device)
+        row = Inputs(*(field[-1:] for field in self._rows)).to(self.device)
         state = self._acting.core_state
         gates = self.network.core.unroll_gates(self.network.core_inputs(row), state, row.resets)
         return self.network(row, state), gates
@@ -171,11 +190,14 @@ class Actor:
     def state_dict(self) -> dict[str, Any]:
         """Everything the next unroll depends on but the weights; environments only where they can tell."""
         state: dict[str, Any] = {
-            "row": dict(self._row._asdict()),
-            "core_state": {str(i): tensor for i, tensor in enumerate(self._acting.core_state)},
+            "row": dict(self._rows.row(-1)._asdict()),
+            "core_state": numbered(self._acting.core_state),
             "ended": self._ended,
             "generator": self.generator.get_state(),
         }
+        if self.context_length:
+            state["context"] = {name: field[:-1] for name, field in self._rows._asdict().items()}
+            state["context_state"] = numbered(self._context_state)
         if getattr(self.envs, "has_state", False):
             state["envs"] = self.envs.state_dict()  # type: ignore[attr-defined]
         return state
@@ -191,22 +213,42 @@ class Actor:
         self.generator.set_state(state["generator"].cpu())
         if "envs" not in state or not getattr(self.envs, "has_state", False):
             return False
-        row = Inputs(**{name: state["row"][name].clone() for name in Inputs._fields})
-        core_state = [
-            state["core_state"][str(i)].to(self.device) for i in range(len(self._acting.core_state))
-        ]
+        rows = {name: field.unsqueeze(0) for name, field in state["row"].items()}
+        if self.context_length:
+            rows = {name: torch.cat([state["context"][name], field]) for name, field in rows.items()}
+        inputs = Inputs(**{name: rows[name].clone() for name in Inputs._fields})
+        core_state = unnumbered(state["core_state"], self.device)
+        context_state = unnumbered(state["context_state"], self.device) if self.context_length else core_state
         ended = np.asarray(state["ended"]).copy()
-        before = (*self._row, *self._acting.core_state, torch.from_numpy(self._ended))
-        for own, new in zip(before, (*row, *core_state, torch.from_numpy(ended)), strict=True):
-            if (own.shape, own.dtype) != (new.shape, new.dtype):
-                raise ValueError(
-                    f"{new.dtype} {tuple(new.shape)} where {own.dtype} {tuple(own.shape)} must be"
-                )
+        own = (*self._rows, *self._acting.core_state, *self._context_state, torch.from_numpy(self._ended))
+        require_alike((*inputs, *core_state, *context_state, torch.from_numpy(ended)), own)
         # Checkpoints give tensors back for arrays.
         envs = {name: np.asarray(array) for name, array in state["envs"].items()}
         self.envs.load_state_dict(envs)  # type: ignore[attr-defined]
-        self._row, self._acting.core_state, self._ended = row, tuple(core_state), ended
+        self._rows, self._ended = inputs, ended
+        self._acting.core_state, self._context_state = core_state, context_state
         return True
+
+
+def numbered(state: State) -> dict[str, Tensor]:
+    """A core state by number, as a checkpoint holds it."""
+    return {str(i): tensor for i, tensor in enumerate(state)}
+
+
+def unnumbered(tensors: dict[str, Tensor], device: torch.device) -> State:
+    """The inverse of `numbered`, on a device, as copies."""
+    return tuple(tensors[str(i)].to(device, copy=True) for i in range(len(tensors)))
+
+
+def require_alike(tensors: tuple[Tensor, ...], own: tuple[Tensor, ...]) -> None:
+    """Compares shapes and dtypes.
+
+    Raises:
+        ValueError: they differ.
+    """
+    for new, old in zip(tensors, own, strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise ValueError(f"{new.dtype} {tuple(new.shape)} where {old.dtype} {tuple(old.shape)} must be")
 
 
 def ended_episodes(infos: dict[str, Any]) -> Episodes:

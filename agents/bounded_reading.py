@@ -3,16 +3,14 @@
 import io
 import json
 import os
-import re
 import stat
 from pathlib import Path
 from typing import Any
 
+from agents.text_files import check_depth
+
 MAX_DEPTH = 64
 """Of brackets in brackets; Python's parser calls itself for each."""
-
-_PIECES = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-"""A string, ended or not, or a bracket: whatever stands in a string is none."""
 
 
 def open_plainly(path: Path) -> io.BufferedReader:
@@ -51,13 +49,9 @@ def parse_json(data: bytes) -> Any:
     Raises:
         ValueError: it is no JSON, or nested too deep.
     """
-    depth = 0
-    for piece in _PIECES.finditer(data):
-        opened = piece[0]
-        depth += (opened in (b"[", b"{")) - (opened in (b"]", b"}"))
-        if depth > MAX_DEPTH:
-            raise ValueError(f"nested deeper than {MAX_DEPTH}")
-    return json.loads(data.decode(), parse_constant=_refuse_constant)
+    text = data.decode()
+    check_depth(text, MAX_DEPTH)
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -10,10 +11,14 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from agents.checkpoint_format import CheckpointError
+from agents.distributed import ALONE, Group
 from agents.options import parse_count
 
-FAILED, USAGE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 4, 5
+FAILED, USAGE, NON_FINITE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 3, 4, 5
 """Exit codes beside 0 (done), 130 and 143 (interrupted, terminated)."""
+
+RULE = re.compile("[^:]*(─|-{9,})")
+"""A line across a frame, with its title if it has one; in ASCII, of dashes."""
 
 _registry = ConstructorRegistry()
 
@@ -39,29 +44,42 @@ def parse(kind: type[Arguments], program: str, words: Sequence[str], default: An
 
     Args:
         kind: the dataclass; its fields are the flags.
-        program: name to show in the help.
+        program: name to show in the help: a module of `scripts`, or a module's full name.
         words: sys.argv[1:].
         default: an instance whose values stand where the user says nothing.
 
     Raises:
-        ValueError: bad words, in one line.
+        ValueError: bad words, or a flag given twice, in one line.
         SystemExit: the help was asked for.
     """
+    if "--" in words:
+        raise ValueError("'--' stands for nothing here: values come after their flags")
+    flags = flags_said(words)
+    for flag in flags:
+        if flags.count(flag) > 1:
+            raise ValueError(f"{flag} is given twice; all its values stand after one")
     extra = {} if default is None else {"default": default}
     said = io.StringIO()
+    module = program if "." in program else f"scripts.{program}"
     try:
         with contextlib.redirect_stderr(said), _registry:
-            return tyro.cli(kind, prog=f"python -m scripts.{program}", args=list(words), **extra)
+            return tyro.cli(kind, prog=f"python -m {module}", args=list(words), **extra)
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
         raise ValueError(one_line(said.getvalue())) from None
 
 
+def flags_said(words: Sequence[str]) -> list[str]:
+    """The flags among words, as the help writes them."""
+    said = [word.partition("=")[0] for word in words if word.startswith("--")]
+    return [word.replace("_", "-") for word in said]
+
+
 def one_line(boxed: str) -> str:
     """The message of a framed error text: what is wrong, and the flags that come nearest."""
     lines = [line.strip("╭╮╰╯│ ") for line in boxed.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("─")]
+    lines = [line for line in lines if line and not RULE.fullmatch(line)]
     message: list[str] = []
     for line in lines:
         if line.startswith(("Argument helptext", "For full helptext", "Perhaps you meant")):
@@ -74,17 +92,31 @@ def one_line(boxed: str) -> str:
 
 
 @contextlib.contextmanager
-def usage_errors(program: str) -> Iterator[None]:
+def usage_errors(program: str, group: Group = ALONE) -> Iterator[None]:
     """Wraps what a program does before its work starts: an error that its user can mend becomes one line.
 
     ValueError (bad input) and OSError (a path that cannot be read or written) leave with exit code 2,
-    CheckpointError with 5. Errors of the work itself pass: they deserve their traceback.
+    CheckpointError with 5. Errors of the work itself pass: they deserve their traceback. What one rank of a
+    group can't do ends all of them, and the first rank says it.
     """
+    code, line = 0, ""
     try:
         yield
     except (ValueError, OSError, CheckpointError) as error:
-        print(f"{program}: {flat(error)}", file=sys.stderr)
-        raise SystemExit(NO_CHECKPOINT if isinstance(error, CheckpointError) else USAGE) from None
+        code, line = NO_CHECKPOINT if isinstance(error, CheckpointError) else USAGE, flat(error)
+    code, line = group.first_failure(code, line)
+    if code:
+        if group.leads:
+            complain(f"{program}: {line}")
+        group.exchange([0])  # torchrun ends all ranks with the first one: not before this is said
+        raise SystemExit(code)
+
+
+def complain(line: str) -> None:
+    """Prints a line on standard error, if that is open and somebody reads it."""
+    if sys.stderr is not None:  # print would take standard output in its place
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
 
 
 def flat(error: Exception) -> str:

@@ -1,11 +1,9 @@
-"""What a run is made of: one flat record, its presets per task, and its checks."""
+"""What a run is made of: one flat record, what its numbers may be, and its presets per task."""
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from tyro.conf import arg
 
 from agents.options import parse_options
@@ -41,6 +39,9 @@ class Config:
     unroll_length: int = 0
     """Steps per unroll (T), the reach of the gradient. 0: one whole episode and the step that resets it
     where the task's episodes have a fixed length, else 128."""
+    context_length: int = 0
+    """Steps before each unroll (W) that the learner runs through again, with gradient and without loss: from
+    every choice the gradient then reaches at least so far back. At most the unroll's length. 0: none."""
 
     discount: float = 0.99
     """Worth of the next step's reward (gamma)."""
@@ -66,6 +67,8 @@ class Config:
     """Epsilon of the optimiser."""
     max_grad_norm: float = 0.1
     """The gradient's norm is clipped to it."""
+    max_skipped_updates: int = 100
+    """Updates that may be skipped, as their gradient was infinite or NaN; one more ends the run."""
     rho_bar: float = 1.0
     """V-trace: clip of the weights in the temporal differences."""
     pg_rho_bar: float = 1.0
@@ -80,7 +83,8 @@ class Config:
     actors in processes of their own, while learning goes on. auto: process for an environment that is not
     Longhold's own, where there is more than one processor core; else local."""
     num_actors: int = 0
-    """process: actors; each steps its share of the environments. 0: one for each processor core but one."""
+    """process: actors; each steps its share of the environments. 0: one for each processor core but one.
+    With several ranks, those of each."""
     max_policy_lag: int = 2
     """process: updates that the weights of an actor may be behind those that learn. 0: acting and learning
     take turns, and runs are reproducible."""
@@ -94,8 +98,9 @@ class Config:
     device: str = "auto"
     """auto (CUDA where there is one, else CPU), cpu, cuda or cuda:N."""
     num_threads: int = 1
-    """Threads of torch on the CPU. More pay only for wide cores on cores that nothing else uses: small
-    matrix products whose threads wait for a busy core take a hundred times as long."""
+    """Threads of torch on the CPU. More pay only for wide cores or large batches, on processor cores that
+    nothing else uses: small matrix products whose threads wait for a busy core take a hundred times as long.
+    Not chosen by itself: the number of threads decides how sums are rounded, and so the run."""
     log_dir: str = "runs"
     """Where run folders go: LOG_DIR/env/core/seedN-time."""
     log_every_steps: int = 0
@@ -134,6 +139,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "total_steps": (1, 10**15),
     "num_envs": (1, 1_000_000),
     "unroll_length": (0, 1_000_000),
+    "context_length": (0, 1_000_000),
     "discount": (0, 1),
     "reward_scale": (1e-12, 1e12),
     "learning_rate": (0, 1e3),
@@ -145,6 +151,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "baseline_cost": (0, 1e6),
     "optimizer_epsilon": (1e-30, 1),
     "max_grad_norm": (1e-12, 1e12),
+    "max_skipped_updates": (0, 10**9),
     "rho_bar": (0, 1e12),
     "pg_rho_bar": (0, 1e12),
     "c_bar": (0, 1e12),
@@ -167,49 +174,6 @@ def flag(field: str) -> str:
     return "--" + field.strip("_").replace("_", "-")
 
 
-def check(config: Config) -> None:
-    """Checks every field by itself, before anything starts.
-
-    Raises:
-        ValueError: one line that names the flag and what it takes.
-    """
-    hints = get_type_hints(Config)
-    for field, (low, high) in RANGES.items():
-        value = getattr(config, field)
-        whole = hints[field] is int
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-            raise ValueError(f"{flag(field)} must be a {'whole ' if whole else ''}number, got {value!r}")
-        if not low <= value <= high:  # a NaN fails too
-            raise ValueError(f"{flag(field)} must lie in {low:g} … {high:g}, got {value}")
-    for field in ("env", "core", "device", "log_dir"):
-        if not isinstance(getattr(config, field), str) or not getattr(config, field):
-            raise ValueError(f"{flag(field)} must be a name, got {getattr(config, field)!r}")
-    for field in ("env_backend", "optimizer", "runner"):
-        choices, value = get_args(hints[field]), getattr(config, field)
-        if value not in choices:
-            raise ValueError(f"{flag(field)} must be {' or '.join(choices)}, got {value!r}")
-    resolve_device(config.device)
-    for options in (("env-opt", config.env_opt), ("core-opt", config.core_opt)):
-        parse_options(*options)
-
-
-def resolve_device(name: str) -> torch.device:
-    """The torch device of a name, where "auto" is CUDA if there is one.
-
-    Raises:
-        ValueError: no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise ValueError(f"--device must be auto, cpu, cuda or cuda:N, got {name!r}")
-    available = torch.cuda.device_count() if kind == "cuda" else 1
-    if int(index or 0) >= available:
-        raise ValueError(f"--device {name}: this machine has {available} of that kind")
-    return torch.device(kind, int(index)) if index else torch.device(kind)
-
-
 def resolve_unroll_length(config: Config, card: TaskCard | None) -> int:
     """Steps per unroll: the user's choice, or a whole episode and the step that resets it."""
     if config.unroll_length:
@@ -219,23 +183,27 @@ def resolve_unroll_length(config: Config, card: TaskCard | None) -> int:
     return DEFAULT_UNROLL_LENGTH
 
 
-def describe_gradient_path(unroll_length: int, card: TaskCard | None) -> list[str]:
+def describe_gradient_path(unroll_length: int, card: TaskCard | None, context_length: int = 0) -> list[str]:
     """Says how far the gradient reaches and whether that suffices, a line each.
 
     Args:
         unroll_length: T.
         card: the task's card, None where nobody wrote one.
+        context_length: W, at most T.
     """
+    reach = f"{context_length} to {context_length + unroll_length}" if context_length else f"{unroll_length}"
     if card is None:
-        return [f"gradient reaches {unroll_length} steps; the task's memory span is not known"]
+        return [f"gradient reaches {reach} steps; the task's memory span is not known"]
     period = None if card.episode_length is None else card.episode_length + 1
     whole = period is not None and unroll_length % period == 0
     lines = [
-        f"gradient reaches {unroll_length} steps; the task needs {card.span}; "
+        f"gradient reaches {reach} steps; the task needs {card.span}; "
         f"unrolls hold whole episodes: {'yes' if whole else 'no'}"
     ]
-    if not whole and unroll_length < 2 * card.span:
-        advice = f"--unroll-length {period}" if period else f"an --unroll-length of {4 * card.span} or more"
+    if not whole and context_length < card.span and unroll_length < 2 * card.span:
+        advice = f"--unroll-length {period}" if period else f"--context-length {card.span}"
+        if not period and card.span > unroll_length:
+            advice += f" --unroll-length {card.span}"
         lines.append(f"warning: most gradients will not reach from the choice to the cue; use {advice}")
     return lines
 
@@ -244,18 +212,3 @@ def stream_seed(seed: int, stream: Literal["weights", "environments", "actions",
     """An independent seed for each use of randomness in a run."""
     index = ("weights", "environments", "actions", "evaluation").index(stream)
     return int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def config_from_dict(values: dict[str, Any]) -> Config:
-    """A configuration from what `dataclasses.asdict` gave and JSON kept.
-
-    Raises:
-        ValueError: an unknown field, or a value that no run can have.
-    """
-    names = {field.name for field in dataclasses.fields(Config)}
-    if unknown := sorted(set(values) - names):
-        raise ValueError(f"the configuration has unknown fields: {', '.join(unknown)}")
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    config = Config(**values)
-    check(config)
-    return config

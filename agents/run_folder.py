@@ -1,15 +1,21 @@
-"""The folder of a run: its name, and the configuration in it."""
+"""The folder of a run: its name, the configuration in it, and who trains there."""
 
 import dataclasses
+import fcntl
 import json
 import os
+import socket
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
-from agents.bounded_reading import parse_json, read_bounded
-from agents.config import Config, config_from_dict
+from agents.config import Config
+from agents.config_files import MAX_BYTES, RECORD, read_record
+from agents.origins import Origins
+from agents.text_files import parse_json, read_text
 
-MAX_CONFIG_BYTES = 2**20
+ORIGINS = "origins.json"
+"""Name of the file that says who gave the values that are no defaults."""
 
 
 def make_run_folder(config: Config) -> Path:
@@ -18,15 +24,41 @@ def make_run_folder(config: Config) -> Path:
     Raises:
         ValueError: it can't be written.
     """
-    parent = Path(config.log_dir) / safe_name(config.env) / safe_name(config.core)
-    name = f"seed{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    parent, name = place_of(config), f"seed{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = make_unique(parent, name)
     except OSError as error:
         raise ValueError(f"--log-dir: {parent} can't be written ({error.strerror})") from None
-    (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    (folder / RECORD).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
     return folder
+
+
+def lock_run(folder: Path) -> TextIO:
+    """Takes a run for this process, until what it returns is closed or the process ends, killed perhaps.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    file = open(folder / "lock", "a+")  # noqa: SIM115  (open as long as the run)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise ValueError(f"{folder} is being trained by {holder}; wait for its end, or stop it") from None
+    except OSError:
+        pass  # a file system that knows no locks
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file
+
+
+def place_of(config: Config) -> Path:
+    """The folder of all runs of a task and a core."""
+    return Path(config.log_dir) / safe_name(config.env) / safe_name(config.core)
 
 
 def safe_name(name: str) -> str:
@@ -46,19 +78,43 @@ def make_unique(parent: Path, name: str) -> Path:
     raise FileExistsError(f"{parent / name} and 10 000 like it are taken")
 
 
+def record(folder: Path, config: Config, origins: Origins) -> None:
+    """Writes down what a run is made of, and who gave each value; a reader finds whole files at any time."""
+    for name, values in ((RECORD, dataclasses.asdict(config)), (ORIGINS, origins)):
+        temporary = folder / f".{name}.new"
+        temporary.write_text(json.dumps(values, indent=1) + "\n")
+        temporary.replace(folder / name)
+
+
+def read_origins(folder: Path) -> Origins:
+    """Who gave a run's values; nobody is known for a run of an older Longhold.
+
+    Raises:
+        ValueError: the file can't be used.
+    """
+    path = folder / ORIGINS
+    if not path.exists():
+        return {}
+    try:
+        origins = parse_json(read_text(path, MAX_BYTES))
+        if not isinstance(origins, dict) or not all(isinstance(origin, str) for origin in origins.values()):
+            raise ValueError("not a table of texts")
+        return origins
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
 def read_config(folder: Path) -> Config:
     """The configuration of a run.
 
     Raises:
         ValueError: the folder is no run, or its configuration can't be used.
     """
-    path = folder / "config.json"
-    if not os.path.lexists(path):
-        raise ValueError(f"{folder} is no run folder: it holds no config.json")
-    try:
-        values = parse_json(read_bounded(path, MAX_CONFIG_BYTES))
-        if not isinstance(values, dict):
-            raise ValueError("not a table of fields")
-        return config_from_dict(values)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    return read_config_and_lacks(folder)[0]
+
+
+def read_config_and_lacks(folder: Path) -> tuple[Config, list[str]]:
+    """The same, and the fields that it lacks, as it is of an older Longhold; they have their defaults."""
+    if not (folder / RECORD).is_file():
+        raise ValueError(f"{folder} is no run folder: it holds no {RECORD}")
+    return read_record(folder / RECORD)

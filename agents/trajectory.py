@@ -4,6 +4,11 @@ An unroll is T steps of B environments. *Inputs* have T+1 rows: what the network
 have T rows: row t is what happened between input row t and input row t+1. Input row T of one unroll is
 input row 0 of the next. Nobody shifts an index.
 
+An unroll may be preceded by *context*: the W input rows before its row 0, with the core state before the
+first of them. The learner runs through them too, with gradient and without loss, so that the gradient reaches
+at least W steps back from every transition. Inputs then have W + T + 1 rows, and all rows above count from
+the W-th on.
+
 Episodes follow one another in a column by Gymnasium's NEXT_STEP autoreset:
 
     row      r-1          r              r+1               r+2
@@ -70,9 +75,9 @@ class Trajectory:
     """One unroll of T steps of B environments."""
 
     inputs: Inputs
-    """T+1 rows."""
+    """W rows of context, then T+1 rows."""
     core_state: State
-    """Core state before row 0: what the actor held, batch first."""
+    """Core state before the first of all these rows: what the actor held, batch first."""
     actions: Tensor
     """[T, B] int64: action taken."""
     behaviour_logits: Tensor
@@ -89,6 +94,8 @@ class Trajectory:
     """The episodes that ended in this unroll."""
     num_steps: int
     """Env steps in it: the number of valid transitions."""
+    num_steps_elsewhere: int = 0
+    """Env steps in the unrolls that other ranks learn from in the same update."""
 
     @classmethod
     def allocate(
@@ -99,6 +106,7 @@ class Trajectory:
         num_actions: int,
         *,
         pin: bool,
+        context_length: int = 0,
     ) -> Self:
         """An empty unroll whose buffers an actor fills again and again.
 
@@ -108,10 +116,11 @@ class Trajectory:
             space: observation space of one environment.
             num_actions: A.
             pin: page-locked memory, for copies to a GPU that do not wait.
+            context_length: W.
         """
-        T, B = unroll_length, num_envs
+        T, B, R = unroll_length, num_envs, context_length + unroll_length + 1
         assert space.shape is not None
-        observations = torch.from_numpy(np.zeros((T + 1, B, *space.shape), space.dtype))
+        observations = torch.from_numpy(np.zeros((R, B, *space.shape), space.dtype))
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(shape, dtype=dtype, pin_memory=pin)
@@ -119,9 +128,9 @@ class Trajectory:
         return cls(
             inputs=Inputs(
                 observations.pin_memory() if pin else observations,
-                zeros(T + 1, B, dtype=torch.bool),
-                zeros(T + 1, B, dtype=torch.int64),
-                zeros(T + 1, B),
+                zeros(R, B, dtype=torch.bool),
+                zeros(R, B, dtype=torch.int64),
+                zeros(R, B),
             ),
             core_state=(),
             actions=zeros(T, B, dtype=torch.int64),
@@ -133,6 +142,11 @@ class Trajectory:
             episodes=Episodes.concatenate([]),
             num_steps=0,
         )
+
+    @property
+    def context_length(self) -> int:
+        """Rows of context, W."""
+        return len(self.inputs.resets) - len(self.actions) - 1
 
     def to(self, device: torch.device) -> "Trajectory":
         """The same unroll on a device (no copy where it is there already)."""

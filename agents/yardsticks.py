@@ -1,20 +1,18 @@
 """What the speed of training is measured by: where its time goes, and the bare matrix products."""
 
 import math
-import resource
 import statistics
-import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from agents.speed.machine import peak_rss_mib
 from agents.training import Training
 from cores.yardsticks import acting_products, learning_products, products_name, take_turns
 
 
-def measure(training: Training, seconds: float, repeats: int) -> dict[str, float]:
+def measure(training: Training, seconds: float, repeats: int) -> dict[str, Any]:
     """Trains for some seconds, over and over.
 
     Args:
@@ -23,13 +21,14 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
         repeats: repetitions.
 
     Returns:
-        "steps_per_s" (env steps, median), the shares of the time in the last repetition as the runner tells
-        them ("envs_share", "acting_share", ..., "learning_share"),
-        "products_share" (median of the rate's share of
-        `products_limit`) and "peak_memory_mib" of the process so far.
+        "steps_per_s" (env steps, median) and "steps_per_s_each" (of every repetition), the shares of the time
+        in the last repetition as the runner tells them ("envs_share", "acting_share", ..., "learning_share"),
+        "products_share" (median of the rate's share of `products_limit`), "policy_lag" and "policy_lag_max"
+        (updates between the weights that acted and those that learnt; mean and most of all repetitions) and
+        "peak_memory_mib" of the process and its actors so far.
     """
     training.step()  # compiles and allocates
-    rates, shares_of_limit = [], []
+    rates, shares_of_limit, lags = [], [], []
     shares: dict[str, float] = {}
     try:
         for _ in range(repeats):
@@ -38,7 +37,7 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
             training.runner.figures(elapsed, 0.0)
             start = time.perf_counter()
             while time.perf_counter() - start < seconds:
-                training.step()
+                lags.append(float(training.step()["vtrace/policy_lag"]))
             if training.device.type == "cuda":
                 torch.cuda.synchronize()
             elapsed, times = training.stopwatch.lap()
@@ -47,56 +46,18 @@ def measure(training: Training, seconds: float, repeats: int) -> dict[str, float
             shares |= times
             rates.append((training.learner.env_steps - steps) / elapsed)
             shares_of_limit.append(rates[-1] / products_limit(training))
+        peak = peak_rss_mib()
     finally:
         training.runner.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "steps_per_s": statistics.median(rates),
+        "steps_per_s_each": rates,
         **{f"{part}_share": share for part, share in shares.items()},
         "products_share": statistics.median(shares_of_limit),
-        "peak_memory_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "policy_lag": statistics.fmean(lags),
+        "policy_lag_max": max(lags),
+        "peak_memory_mib": peak,
     }
-
-
-def measure_saving(training: Training, repeats: int) -> dict[str, float]:
-    """What checkpoints cost the training, written beside it.
-
-    Args:
-        training: built and not yet begun; it gets a run folder.
-        repeats: checkpoints.
-
-    Returns:
-        "size_mb" of one; "wait_ms", for how long the training waits for a copy, at most; "write_ms" until one
-        is on the disk, "step_ms" of an update and "step_meanwhile_ms" of one in that time (medians).
-    """
-    folder = training.create() / "checkpoints"
-    training.checkpoints.prepare(training.state_dict())
-    apart = [seconds_of(training.step) for _ in range(4 * repeats)][repeats:]  # the first ones compile
-    meanwhile, waits, writes = [], [], []
-    try:
-        for _ in range(repeats):
-            begun = time.perf_counter()
-            waits.append(seconds_of(lambda: training.checkpoints.save(training.state_dict(), 0, {})))
-            while training.checkpoints.busy:
-                meanwhile.append(seconds_of(training.step))
-            writes.append(time.perf_counter() - begun)
-    finally:
-        training.close()
-    size = sum(path.stat().st_size for path in next(folder.iterdir()).iterdir())
-    found = {
-        "wait_ms": max(waits),
-        "write_ms": statistics.median(writes),
-        "step_ms": statistics.median(apart),
-    }
-    found["step_meanwhile_ms"] = statistics.median(meanwhile or apart)
-    return {"size_mb": size / 1e6} | {name: 1e3 * seconds for name, seconds in found.items()}
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    """How long something takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def products_limit(training: Training) -> float:

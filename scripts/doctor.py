@@ -1,5 +1,7 @@
 """Looks for faults, and says of each what it means and where to look.
 
+python -m scripts.doctor            # of the installation
+python -m scripts.doctor --quick    # without the self-test
 python -m scripts.doctor core my_package.my_module:MyCore --core-opt depth=2 --hidden-size 12
 python -m scripts.doctor rules
 """
@@ -9,19 +11,41 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import torch
 import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from agents.command_line import parse, usage_errors
+from agents.config import Config
+from agents.installation import carry_out, checks
 from agents.metrics import say
 from agents.options import parse_options
+from agents.self_test import SELF_TEST
 from cores import make_core
 from cores.conformance import RULES, Finding, check_core
+from envs.checks import nearest
 
-RULE_BROKEN = 1
-"""Exit code."""
+FAULT_FOUND = 1
+"""Exit code: a rule of cores broken, or an installation that can't be used."""
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Checks the installation, and that training, resuming and evaluation work; exit code 1 if they don't.
+
+    `core NAME` checks a core instead, and `rules` lists what is checked there; each has its --help.
+    """
+
+    quick: bool = False
+    """Leave out the self-test, which trains for a minute or less."""
+    log_dir: str = Config.log_dir
+    """Where runs would go."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +69,14 @@ class Rules:
 
 def main(words: Sequence[str]) -> int:
     """Looks at what was asked for; returns the exit code."""
-    commands = Annotated[Core, tyro.conf.subcommand("core")] | Annotated[Rules, tyro.conf.subcommand("rules")]
     with usage_errors("doctor"):
-        asked = parse(commands, "doctor", words)
+        asked = read_words(words)
         if isinstance(asked, Core):
             options = parse_options("core-opt", asked.core_opt)
             make = partial(make_core, asked.core, asked.input_size, asked.hidden_size, **options)
             make()
+    if isinstance(asked, Installation):
+        return check_installation(asked)
     if isinstance(asked, Rules):
         for name, rule in RULES.items():
             say(f"{name:<16}{rule.check.__doc__}\n{indented(rule.meaning)}")
@@ -64,7 +89,44 @@ def main(words: Sequence[str]) -> int:
     say(f"{asked.core}: {len(findings) - num_broken} of {len(findings)} rules hold")
     if num_broken > 1:
         say("mend the first broken one first: those below it may follow from it")
-    return RULE_BROKEN if num_broken else 0
+    return FAULT_FOUND if num_broken else 0
+
+
+def read_words(words: Sequence[str]) -> Installation | Core | Rules:
+    """What is to be looked at: a core where that is the first word, the installation where there is none.
+
+    Raises:
+        ValueError: bad words, in one line.
+    """
+    if not words or words[0].startswith("-"):
+        return parse(Installation, "doctor", words)
+    if words[0] not in ("core", "rules"):
+        near = nearest(words[0], ["core", "rules"], "; nothing at all, core or rules")
+        raise ValueError(f"the doctor knows no {words[0]!r}{near}")
+    commands = Annotated[Core, tyro.conf.subcommand("core")] | Annotated[Rules, tyro.conf.subcommand("rules")]
+    return parse(commands, "doctor", words)
+
+
+def check_installation(asked: Installation) -> int:
+    """Goes through all checks and shows what they found; returns the exit code."""
+    torch.set_num_threads(1)
+    console = Console(highlight=False)
+    found = {}
+    for name, check in (checks(Path(asked.log_dir)) | ({} if asked.quick else SELF_TEST)).items():
+        with console.status(name):
+            found[name] = carry_out(check)
+    table = Table("", "check", "found", box=None, pad_edge=False)
+    for name, finding in found.items():
+        text = finding.found + (f"\n→ {finding.remedy}" if finding.remedy else "")
+        table.add_row(f"[{COLOURS[finding.state]}]{finding.state}[/]", name, Text(text, overflow="fold"))
+    with console.capture() as captured:
+        console.print(table)
+    for row in captured.get().splitlines():
+        say(row.rstrip())
+    states = [finding.state for finding in found.values()]
+    failed, warnings = states.count("failed"), states.count("warning")
+    say(f"{'can not be used as it is' if failed else 'can be used'}: {failed} failed, {warnings} warnings")
+    return FAULT_FOUND if failed else 0
 
 
 def line(finding: Finding) -> str:

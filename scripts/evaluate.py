@@ -13,8 +13,8 @@ import tyro
 
 from agents.actor import card_of
 from agents.command_line import parse, usage_errors
-from agents.config import resolve_device
 from agents.evaluation import evaluate, load_run
+from agents.machine import resolve_device
 from agents.metrics import say
 
 

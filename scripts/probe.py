@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from agents.command_line import parse, usage_errors
-from agents.config import RANGES, Config, resolve_device
+from agents.config import RANGES, Config
+from agents.machine import resolve_device
 from agents.metrics import say
 from agents.probing import records
 from agents.probing.summary import grouped, make_table, plot

@@ -14,8 +14,9 @@ import tyro
 
 from agents.actor import Actor
 from agents.command_line import parse, usage_errors
-from agents.config import Config, resolve_device, stream_seed
+from agents.config import Config, stream_seed
 from agents.evaluation import load_run
+from agents.machine import resolve_device
 from agents.metrics import say
 from agents.network import Network
 from agents.recording.video import check_format, check_place, write_video

@@ -1,6 +1,7 @@
 """The hand-over between environment, network and unrolls, proven by environments and cores that count."""
 
 import copy
+import dataclasses
 import itertools
 
 import numpy as np
@@ -136,6 +137,48 @@ def test_behaviour_logits_are_those_of_the_rows(history):
         assert logits.std(0).min() > 1e-3
 
 
+@pytest.mark.parametrize("context", [2, T])
+def test_context_is_what_came_before(history, context):
+    """Its rows are those before the unroll, its state that before the first of them; all else is as ever.
+
+    Before the first unroll there is nothing: rows that begin an episode each, so that the state starts anew.
+
+    Mutations: the context one row early or late; the core state that of the unroll's own start; the state of
+    an unroll ago where the context is as long as an unroll.
+    """
+    plain, envs, _ = history
+    actor = Actor(
+        CountingEnv(LENGTHS, A), counting_network(A), seed=3, reward_scale=SCALE, context_length=context
+    )
+    buffers = actor.allocate(T)
+    unrolls = [copy.deepcopy(actor.unroll(buffers)) for _ in range(NUM_UNROLLS)]
+    for n, (unroll, same) in enumerate(zip(unrolls, plain, strict=True)):
+        assert unroll.context_length == context
+        assert_same_unroll(
+            dataclasses.replace(unroll, inputs=Inputs(*(field[context:] for field in unroll.inputs))),
+            dataclasses.replace(same, core_state=unroll.core_state, version=0),
+        )
+        with torch.no_grad():
+            logits, _, _ = actor.network(unroll.inputs, unroll.core_state)
+        torch.testing.assert_close(logits[context:-1], unroll.behaviour_logits, rtol=1e-5, atol=1e-5)
+        for b in range(B):
+            expected = rows_of(envs, b)
+            for k in range(context):
+                row = expected[max(0, n * T - context + k)]
+                assert unroll.inputs.observations[k, b].tolist() == row[0]
+                assert unroll.inputs.resets[k, b].item() == row[1]
+            start = n * T - context
+            seen = start - max(k for k in range(start) if expected[k][1]) if n and start else 0
+            assert unroll.core_state[0][b].item() == seen  # rows of its episode before the context
+
+
+def test_an_unroll_is_no_shorter_than_its_context():
+    """Mutation: the check left out, and the state before the context that of an unroll ago."""
+    actor = Actor(CountingEnv(LENGTHS, A), counting_network(A), seed=3, context_length=T + 1)
+    with pytest.raises(ValueError, match=f"an unroll of {T} steps is shorter than its context"):
+        actor.allocate(T)
+
+
 def test_counts_and_episodes(history):
     """Env steps are the transitions alone; episodes are told once, unscaled, in the order of their ends.
 
@@ -209,16 +252,24 @@ def native_actor(core, seed=7):
     return Actor(envs, network, seed=seed)
 
 
-@pytest.mark.parametrize("make", [*CORES, "counting"])
+@pytest.mark.parametrize("make", [*CORES, "counting", "context"])
 def test_state_goes_through_a_checkpoint(make, tmp_path):
     """An actor that is given a state, by way of a file, acts on bit for bit as the one that told it.
 
-    Mutations: the generator, the core state, the row, or who has ended not restored.
+    Mutations: the generator, the core state, the row, the context, the state before it, or who has ended not
+    restored.
     """
 
     def new_actor(seed):
-        if make == "counting":
-            return Actor(CountingEnv(LENGTHS, A), counting_network(A), seed=seed, reward_scale=SCALE)
+        if make in ("counting", "context"):
+            context = 3 if make == "context" else 0
+            return Actor(
+                CountingEnv(LENGTHS, A),
+                counting_network(A),
+                seed=seed,
+                reward_scale=SCALE,
+                context_length=context,
+            )
         return native_actor(make, seed)
 
     actor = new_actor(7)

@@ -62,6 +62,9 @@ def test_default_values():
         (["--num-steps"], ["--num-steps"]),
         (["stray"], ["stray"]),
         (["--entirely-different"], ["--entirely-different"]),
+        (["--rate", "1", "--num-steps", "3", "--rate=2"], ["--rate is given twice"]),
+        (["--num_steps", "1", "--num-steps", "3"], ["--num-steps is given twice"]),
+        (["--names", "--", "--rate", "2"], ["'--' stands for nothing here"]),
     ],
 )
 def test_wrong_words(words, parts):
@@ -112,6 +115,8 @@ def test_the_line_of_a_boxed_text():
 ╰─────────────────────────────────────╯"""
     assert one_line(boxed) == "Unrecognized options: --cor; did you mean --core or --core-opt?"
     assert one_line("│ Invalid --core. │") == "Invalid --core"
+    ascii_ = "Unrecognized options ---------\nUnrecognized options: ---------\n---------\nFor full helptext"
+    assert one_line(ascii_) == "Unrecognized options: ---------"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 from programs import assert_one_line
 
+from agents.installation import Finding
 from cores.conformance import RULES
 from scripts import doctor
 
@@ -29,6 +30,28 @@ def test_doctor_lists_its_rules(capsys):
     assert set(RULES) <= set(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("warning", 0), ("failed", 1)])
+def test_doctor_of_the_installation(state, code, capsys, monkeypatch, tmp_path):
+    """A line a check with what to do, and an exit code that follows the findings; --quick trains nothing.
+
+    Mutations: a warning that ends in 1; the self-test made in spite of --quick.
+    """
+    finding = Finding(state, "a thing", "" if state == "ok" else "mend it")
+    monkeypatch.setattr(
+        doctor, "checks", lambda folder: {"thing": lambda: finding, str(folder): lambda: finding}
+    )
+    monkeypatch.setattr(doctor, "SELF_TEST", {"test": lambda: Finding("ok", "trained")})
+    assert doctor.main(["--quick", "--log-dir", "logs"]) == code
+    said = capsys.readouterr().out
+    assert ("mend it" in said) == (state != "ok")
+    assert said.count(state) >= 2
+    assert "logs" in said
+    assert "trained" not in said
+    assert said.splitlines()[-1].startswith("can not be used" if code else "can be used: 0 failed")
+    assert doctor.main([]) == code
+    assert "trained" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -38,7 +61,9 @@ def test_doctor_lists_its_rules(capsys):
         (["core", "lstm", "--hidden-size", "0"], "hidden_size must be"),
         (["core", "lstm", "--input-size", "0"], "input_size must be"),
         (["core"], "core"),
-        (["cores"], "core"),
+        (["cores"], "the doctor knows no 'cores'; did you mean core"),
+        (["xyzzy"], "the doctor knows no 'xyzzy'; nothing at all, core or rules"),
+        (["--quik"], "did you mean --quick"),
     ],
 )
 def test_doctor_checks_its_words(tmp_path, capsys, words, part):

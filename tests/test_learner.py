@@ -16,6 +16,7 @@ from agents.checkpoint import load_checkpoint, save_checkpoint
 from agents.config import Config
 from agents.learner import Learner
 from agents.network import make_network
+from agents.trajectory import Inputs
 
 T, B, A, H = 5, 3, 4, 6
 CORES = ("lstm", "chrono", "ur-lstm", "on-lstm", "memoryless")
@@ -317,6 +318,36 @@ def test_schedules_are_used():
     np.testing.assert_allclose(metrics["learner/learning_rate"], 0.2)
     expected = metrics["loss/policy_gradient"] + 0.7 * metrics["loss/uniform_divergence"]
     torch.testing.assert_close(metrics["loss/total"], expected - 0.4 * metrics["learner/entropy"])
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_context_lends_its_gradient_alone(core):
+    """The loss is that of the unroll; its gradient is that of one which goes on into the context.
+
+    Mutations: losses of the context's rows; the state before the context given to the unroll's first row; the
+    bootstrap taken at row T of all rows.
+    """
+    learner, envs = new_learner(core)
+    actor = Actor(envs, copy.deepcopy(learner.network), seed=4, context_length=3)
+    buffers = actor.allocate(T)
+    _, with_context = (copy.deepcopy(actor.unroll(buffers)) for _ in range(2))
+    found, _ = learner.loss(with_context, 0.1, 0.2)
+    gradients = torch.autograd.grad(found, list(learner.network.parameters()))
+
+    inputs, network = with_context.inputs, learner.network
+    context, own = (Inputs(*(field[rows] for field in inputs)) for rows in (slice(3), slice(3, None)))
+    _, _, state = network(context, with_context.core_state)
+    plain = dataclasses.replace(with_context, inputs=own, core_state=state)
+    expected, _ = learner.loss(plain, 0.1, 0.2)
+    torch.testing.assert_close(found, expected)
+    wanted = torch.autograd.grad(expected, list(network.parameters()))
+    torch.testing.assert_close(gradients, wanted, rtol=1e-4, atol=1e-6)
+    if network.core.state_shapes:  # and it does reach into the context
+        cut, _ = learner.loss(
+            dataclasses.replace(plain, core_state=tuple(s.detach() for s in state)), 0.1, 0.2
+        )
+        stopped = torch.autograd.grad(cut, list(network.parameters()))
+        assert any(not torch.allclose(a, b, rtol=1e-3) for a, b in zip(wanted, stopped, strict=True))
 
 
 def test_counters():

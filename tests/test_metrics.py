@@ -147,6 +147,35 @@ def test_saying_to_nobody(monkeypatch):
     os.close(descriptor)
 
 
+def test_a_terminal_that_goes_away(monkeypatch, now):
+    """The run goes on, and writes there no more. Mutation: the error let through."""
+
+    class Terminal(io.StringIO):
+        gone = False
+
+        def write(self, text):
+            if self.gone:
+                raise OSError(5, "Input/output error")
+            return super().write(text)
+
+    screen = Terminal()
+    console = Console(file=screen, force_terminal=True, width=80)
+    monkeypatch.setattr(metrics, "Console", lambda **words: console)
+    display = Display(1000, 0)
+    display.update(400, POINT)
+    screen.gone = True
+    display.update(1000, POINT)
+    assert display._live is None
+    display.close()
+
+
+@pytest.mark.parametrize("stream", [io.TextIOWrapper(io.BytesIO(), encoding="ascii"), None])
+def test_saying_in_another_encoding_or_nowhere(stream, monkeypatch):
+    """Mutation: the line printed as it is."""
+    monkeypatch.setattr("sys.stdout", stream)
+    say("steps 1 … 3 ±")
+
+
 def test_mean_of_updates():
     """Tensors and numbers alike, in the order of the first update.
 

@@ -12,6 +12,7 @@ import pytest
 import runs
 import torch
 from fickle_envs import BreaksEnv
+from processes import assert_gone, children
 
 from agents.checkpoint import load_checkpoint
 from agents.checkpoint_format import split_state
@@ -41,36 +42,6 @@ def small(folder, **changes):
         max_policy_lag=0,
     )
     return dataclasses.replace(config, **changes)
-
-
-def children(pid):
-    """The processes that a process has started, by id."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            found.append(int(folder.name))
-    return found
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def assert_gone(pids, limit_s=5.0):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until and any(map(is_alive, pids)):
-        time.sleep(0.05)
-    left = [pid for pid in pids if is_alive(pid)]
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
 
 
 def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path):

@@ -38,6 +38,7 @@ def test_run_folder(tmp_path):
     assert read_config(folder) == training.config
     assert {path.name.split(".")[0] for path in folder.iterdir()} == {
         "config",
+        "lock",
         "metrics",
         "checkpoints",
         "events",

@@ -14,7 +14,7 @@ from threading import Thread
 
 import torch
 
-from agents.config import resolve_device
+from agents.machine import resolve_device
 from agents.metrics import PLAIN_LINE_EVERY_S, clock, say
 from agents.options import parse_options
 from agents.probing import records

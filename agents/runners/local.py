@@ -4,12 +4,21 @@ import copy
 from typing import Any
 
 import torch
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import VectorEnv, VectorWrapper
 from torch import Tensor
 
 from agents.actor import Actor
 from agents.network import Network
+from agents.runners import Stopped
 from agents.trajectory import Trajectory
+
+
+class Leaving(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Environments that nobody steps any more."""
+
+    def step(self, actions: Any) -> Any:
+        """Gives up the unroll."""
+        raise Stopped
 
 
 class LocalRunner:
@@ -18,10 +27,23 @@ class LocalRunner:
     anew = "the environments can't tell their state"
 
     def __init__(
-        self, envs: VectorEnv, network: Network, *, unroll_length: int, seed: int, reward_scale: float
+        self,
+        envs: VectorEnv,
+        network: Network,
+        *,
+        unroll_length: int,
+        seed: int,
+        reward_scale: float,
+        context_length: int = 0,
     ):
         """Builds the actor on a copy of the network; arguments as of `Actor`."""
-        self.actor = Actor(envs, copy.deepcopy(network), seed=seed, reward_scale=reward_scale)
+        self.actor = Actor(
+            envs,
+            copy.deepcopy(network),
+            seed=seed,
+            reward_scale=reward_scale,
+            context_length=context_length,
+        )
         # Two, in turn: the copy of one to a GPU may still be under way when the next unroll begins.
         self._buffers = [self.actor.allocate(unroll_length) for _ in range(2)]
         self._env_s = 0.0
@@ -39,7 +61,12 @@ class LocalRunner:
         self.actor.version = version
 
     def stop(self) -> None:
-        """Nothing: an unroll is made to its end."""
+        """Makes `next` raise `Stopped` where environments keep no state; else the unroll is made to its end.
+
+        A half unroll would spoil the resumption of those that keep theirs; and they are quick.
+        """
+        if not getattr(self.actor.envs, "has_state", False):
+            self.actor.envs = Leaving(self.actor.envs)
 
     def figures(self, elapsed_s: float, next_share: float) -> dict[str, float]:
         """Where the time of acting went: the environments' part is what the user's task costs."""

@@ -12,6 +12,7 @@ while the learner learns. With more it is not: which weights act is a matter of 
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from agents.actor import is_native, make_envs
 from agents.config import Config, stream_seed
+from agents.distributed import Group
 from agents.metrics import say
 from agents.network import Network, make_network
 from agents.runners import Stopped
@@ -51,6 +53,7 @@ class ProcessRunner:
         *,
         task: str,
         num_envs: int,
+        first_env: int = 0,
         num_actors: int,
         unroll_length: int,
         max_policy_lag: int,
@@ -67,6 +70,7 @@ class ProcessRunner:
             space: observation space of one environment.
             task: name of the environments.
             num_envs: of all actors together, B.
+            first_env: index of the first one in the whole run.
             num_actors: processes.
             unroll_length: T.
             max_policy_lag: updates between the weights that act and those that learn, at most.
@@ -76,9 +80,17 @@ class ProcessRunner:
             tell: is given lines for the user.
         """
         self._recipe, self._task, self._limits, self._tell = recipe, task, limits, tell
+        self._first_env = first_env
         self._env_seed, self._action_seed = env_seed, action_seed
         self._weights = PublishedWeights(network.state_dict())
-        batch = Trajectory.allocate(unroll_length, num_envs, space, network.num_actions, pin=False)
+        batch = Trajectory.allocate(
+            unroll_length,
+            num_envs,
+            space,
+            network.num_actions,
+            pin=False,
+            context_length=recipe.context_length,
+        )
         self._slots = Slots(
             batch,
             network.initial_state(num_envs),
@@ -128,18 +140,18 @@ class ProcessRunner:
         return crew
 
     def _name(self, index: int, generation: int) -> str:
-        columns = self._slots.columns[index]
+        columns, first = self._slots.columns[index], self._first_env
         seed = generation_seed(self._env_seed, generation)
-        return (
-            f"actor {index} ({self._task}, environments {columns.start} … {columns.stop - 1} of seed {seed})"
-        )
+        envs = f"environments {first + columns.start} … {first + columns.stop - 1} of seed {seed}"
+        return f"actor {index} ({self._task}, {envs})"
 
     def _make_job(self, index: int, generation: int, stack: NamelessFile) -> Job:
         return Job(
             recipe=self._recipe,
             index=index,
+            first_env=self._first_env,
             env_seed=generation_seed(self._env_seed, generation),
-            action_seed=generation_seed(self._action_seed, generation, index),
+            action_seed=generation_seed(self._action_seed, generation, self._first_env + index),
             slots=self._slots,
             weights=self._weights,
             board=self._board,
@@ -207,17 +219,33 @@ def resolve_runner(config: Config) -> str:
     return "local" if is_native(config) or num_workers(2) == 1 else "process"
 
 
+def resolve_num_actors(config: Config, num_envs: int, group: Group) -> int:
+    """Actors of each rank, with that many environments: what the user said, or one for each core but one."""
+    cores = num_workers((num_envs + 1) * group.local_size) // group.local_size
+    return config.num_actors or max(1, cores - 1)  # one core learns
+
+
 def make_process_runner(
-    config: Config, network: Network, space: spaces.Space, unroll_length: int
+    config: Config, network: Network, space: spaces.Space, unroll_length: int, group: Group, envs: slice
 ) -> ProcessRunner:
     """The runner of a run's configuration.
+
+    Args:
+        config: the run's.
+        network: the learner's.
+        space: observation space of one environment.
+        unroll_length: T.
+        group: each of whose ranks has actors of its own.
+        envs: this rank's.
 
     Raises:
         ValueError: one line; more actors than environments.
     """
-    num_actors = config.num_actors or max(1, num_workers(config.num_envs + 1) - 1)  # one core learns
-    if num_actors > config.num_envs:
-        raise ValueError(f"--num-actors {num_actors} needs as many --num-envs, got {config.num_envs}")
+    num_envs = envs.stop - envs.start
+    num_actors = resolve_num_actors(config, num_envs, group)
+    if num_actors > num_envs:
+        needed = f"{num_actors} on each of {group.size} ranks" if group.size > 1 else f"{num_actors}"
+        raise ValueError(f"--num-actors {needed} needs as many --num-envs, got {config.num_envs}")
     if config.env_options.get("processes") is True:
         raise ValueError("--env-opt processes=true is for --runner local: actors have processes already")
     return ProcessRunner(
@@ -225,17 +253,20 @@ def make_process_runner(
             partial(make_actor_envs, config),
             partial(make_network, config),
             config.reward_scale,
+            config.context_length,
         ),
         network,
         space,
         task=config.env,
-        num_envs=config.num_envs,
+        num_envs=num_envs,
+        first_env=envs.start,
         num_actors=num_actors,
         unroll_length=unroll_length,
         max_policy_lag=config.max_policy_lag,
         env_seed=stream_seed(config.seed, "environments"),
         action_seed=stream_seed(config.seed, "actions"),
         limits=Limits(config.actor_deadline_s, config.max_actor_failures),
+        tell=say if group.leads else partial(print, file=sys.stderr),
     )
 
 

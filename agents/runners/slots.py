@@ -6,6 +6,7 @@ the learner reads all of them where they lie. Nothing is put together, so nothin
 
 from dataclasses import fields
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class Slots:
 
     def _trajectory(self, number: int, columns: slice) -> Trajectory:
         inputs = Inputs(*(self._tensor(f"inputs/{name}", number)[:, columns] for name in Inputs._fields))
-        transitions = {
+        transitions: dict[str, Any] = {
             name: self._tensor(name, number)[:, columns]
             for name in ("actions", "behaviour_logits", "rewards", "terminated", "valid")
         }

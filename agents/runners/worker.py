@@ -43,6 +43,7 @@ class Recipe:
     make_network: Callable[[spaces.Space, int], Network]
     """Observation space and number of actions -> network."""
     reward_scale: float
+    context_length: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Job:
 
     recipe: Recipe
     index: int
+    first_env: int
+    """Number of the runner's first environment in the whole run."""
     env_seed: int
     action_seed: int
     slots: Slots
@@ -128,11 +131,17 @@ def work(job: Job, pipe: Connection) -> None:
     envs: VectorEnv | None = None
     try:
         columns = job.slots.columns[job.index]
-        made = job.recipe.make_envs(columns.stop - columns.start, job.env_seed, columns.start)
+        made = job.recipe.make_envs(columns.stop - columns.start, job.env_seed, job.first_env + columns.start)
         envs = Watched(made, job.board, job.index)
         num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
         network = job.recipe.make_network(envs.single_observation_space, num_actions)
-        actor = Actor(envs, network, seed=job.action_seed, reward_scale=job.recipe.reward_scale)
+        actor = Actor(
+            envs,
+            network,
+            seed=job.action_seed,
+            reward_scale=job.recipe.reward_scale,
+            context_length=job.recipe.context_length,
+        )
         fill(job, actor, pipe)
     except (LeaveError, EOFError, ConnectionError):
         pass  # the parent knows why

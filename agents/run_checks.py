@@ -1,0 +1,214 @@
+"""Whether there is what a run names, and this machine can carry it out; found before anything starts."""
+
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from agents.actor import card_of
+from agents.config import Config, resolve_unroll_length
+from agents.config_checks import FieldError, advice
+from agents.machine import memory_bytes, num_cores, resolve_device
+from agents.network import make_network
+from agents.runners.process import make_actor_envs, resolve_runner
+
+LARGE = 2048
+"""Sizes above it are counted without memory, which costs the import of much of torch."""
+BYTES = 4
+"""Of a float32."""
+MAX_NAME = 255
+"""Bytes in the name of a file or folder."""
+
+
+class Sample(NamedTuple):
+    """What one environment tells of all."""
+
+    space: spaces.Space
+    num_actions: int
+    state_bytes: int
+    """Bytes of its state, where it is known."""
+
+
+def check_run(config: Config) -> tuple[str, list[str]]:
+    """Checks what depends on the machine, the task and the core; builds one environment, keeps nothing.
+
+    Args:
+        config: one that `check` lets pass.
+
+    Returns:
+        What the run will take of the machine, in words, and what makes little sense, a line each.
+
+    Raises:
+        FieldError: one line that names the flag.
+    """
+    try:
+        device = resolve_device(config.device)
+    except ValueError as error:
+        raise FieldError("device", str(error).removeprefix("--device ")) from None
+    check_folder(Path(config.log_dir))
+    sample = check_task(config)
+    unroll_length = resolve_unroll_length(config, card_of(config))
+    batch = unroll_length * config.num_envs
+    if config.total_steps < batch:
+        raise FieldError(
+            "total_steps",
+            f"{config.total_steps} is less than one update takes: {batch:,}, by --num-envs {config.num_envs} "
+            f"times --unroll-length {unroll_length}",
+        )
+    if config.context_length > unroll_length:
+        raise FieldError(
+            "context_length", f"{config.context_length} is more than an unroll has steps, {unroll_length}"
+        )
+    num_parameters = check_core(config, sample)
+    words = check_memory(
+        device,
+        environments=environment_bytes(config, sample, unroll_length),
+        weights=BYTES
+        * (4 if config.optimizer == "adam" else 3)
+        * num_parameters,  # gradient and optimiser too
+        results=BYTES
+        * 2
+        * (unroll_length + config.context_length)
+        * config.num_envs
+        * (config.encoder_size + config.hidden_size),  # which the gradient needs
+    )
+    return f"{num_cores()} cores; {words}", advice(config, resolve_runner(config), num_cores())
+
+
+def check_memory(device: torch.device, *, environments: int, weights: int, results: int) -> str:
+    """Checks that a run has room.
+
+    Args:
+        device: where it learns.
+        environments: bytes of environments and unrolls, which are beside the processor.
+        weights: bytes of the network, its gradient and the optimiser, on the device.
+        results: bytes of what the network computes of one batch, on the device.
+
+    Returns:
+        What the run will take, in words.
+
+    Raises:
+        FieldError: this machine has less.
+    """
+    total = memory_bytes()
+    if environments > total:
+        raise too_much("num_envs", "environments and unrolls", environments, total)
+    room = (
+        torch.cuda.get_device_properties(device).total_memory
+        if device.type == "cuda"
+        else total - environments
+    )
+    if weights + results > room:
+        field = "hidden_size" if weights > results else "num_envs"
+        raise too_much(field, "the network and what it computes", weights + results, room)
+    return (
+        f"the run takes {readable(environments + weights + results)} at least, of {readable(total)} of memory"
+    )
+
+
+def too_much(field: str, what: str, size: int, room: int) -> FieldError:
+    """The error of a run that no memory holds."""
+    others = {
+        "num_envs": "--unroll-length or --max-policy-lag",
+        "hidden_size": "--encoder-size or --num-envs",
+    }
+    less = f"lower it, {others[field]}"
+    return FieldError(
+        field, f": {what} take {readable(size)} at least, where {readable(room)} are left; {less}"
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """Checks that a folder can be made and written; makes none.
+
+    Raises:
+        FieldError: it can't.
+    """
+    if any(len(os.fsencode(part)) > MAX_NAME for part in folder.parts):
+        raise FieldError("log_dir", f": {str(folder)[:60]}... can't be written (a name too long)")
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not there.is_dir():
+        raise FieldError("log_dir", f": {folder} can't be written ({there} is no folder)")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise FieldError("log_dir", f": {folder} can't be written (no right to write in {there})")
+
+
+def check_task(config: Config) -> Sample:
+    """Builds one environment of a run's task, as its actors do.
+
+    Raises:
+        FieldError: there is no such task, or an option or value that it does not take.
+    """
+    try:
+        envs = make_actor_envs(config, 1, 0, 0)
+    except ValueError as error:
+        raise blamed(str(error), "env", config.env_opt, backend="env_backend") from None
+    try:
+        state_bytes = 0
+        if getattr(envs, "has_state", False):
+            envs.reset()
+            state = envs.state_dict()  # type: ignore[attr-defined]
+            state_bytes = sum(np.asarray(array).nbytes for array in state.values())
+        num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
+        return Sample(envs.single_observation_space, num_actions, state_bytes)
+    finally:
+        envs.close()
+
+
+def check_core(config: Config, sample: Sample) -> int:
+    """Builds the network, without its memory where that may be much.
+
+    Returns:
+        The number of its parameters; 0 where a core of one's own can't be built without memory.
+
+    Raises:
+        FieldError: there is no such core, or an option or value that it does not take.
+    """
+    numbers = [value for value in config.core_options.values() if isinstance(value, int | float)]
+    large = max(config.hidden_size, config.encoder_size, *numbers) > LARGE
+    try:
+        with torch.device("meta" if large else "cpu"):
+            network = make_network(config, sample.space, sample.num_actions)
+    except ValueError as error:
+        raise blamed(str(error), "core", config.core_opt, hidden_size="hidden_size") from None
+    except Exception:  # what a stranger's core raises on a device that it doesn't know
+        if large:
+            return 0
+        raise
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def blamed(message: str, field: str, options: tuple[str, ...], **others: str) -> FieldError:
+    """An error from below, with the field that it is about: the one whose option or name it mentions.
+
+    Args:
+        message: what was raised.
+        field: "env" or "core", to which it goes if no other is mentioned.
+        options: of that field.
+        **others: what else may be mentioned: word=field.
+    """
+    if any(item.partition("=")[0] in message for item in options):
+        field += "_opt"
+    else:
+        field = next((other for word, other in others.items() if word in message), field)
+    return FieldError(field, f": {message}")
+
+
+def environment_bytes(config: Config, sample: Sample, unroll_length: int) -> int:
+    """What environments and unrolls take, of which there are several where actors are ahead."""
+    assert sample.space.shape is not None
+    assert sample.space.dtype is not None
+    observation = math.prod(sample.space.shape) * sample.space.dtype.itemsize
+    inputs, transition = observation + 13, 14 + BYTES * sample.num_actions  # as in agents.trajectory
+    unroll = config.num_envs * ((unroll_length + 1) * inputs + unroll_length * transition)
+    num_unrolls = config.max_policy_lag + 1 if resolve_runner(config) == "process" else 1
+    return num_unrolls * unroll + config.num_envs * sample.state_bytes
+
+
+def readable(size: int) -> str:
+    """Bytes as people read them."""
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{max(1, size // 2**20)} MiB"

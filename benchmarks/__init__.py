@@ -1,0 +1,1 @@
+"""Longhold beside other systems; see each folder's page."""

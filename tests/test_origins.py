@@ -1,0 +1,70 @@
+"""Who gave a configuration its values: defaults < preset < file < flags."""
+
+import dataclasses
+import json
+
+import pytest
+
+from agents.config import Config
+from agents.config_checks import FieldError
+from agents.origins import FLAG, blame, described, settle
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file that says something of a task with a preset."""
+    path = tmp_path / "a.toml"
+    path.write_text('env = "passive-match"\nreward_scale = 0.5\nseed = 3\nnum_envs = 32\n')
+    return path
+
+
+def test_who_wins(file):
+    """Mutations: any two of the four exchanged; the preset of the default task in place of the file's."""
+    config, origins, notes = settle({"seed": 4}, file)
+    assert (config.reward_scale, config.total_steps, config.seed) == (0.5, 10_000_000, 4)
+    assert (
+        dataclasses.replace(Config(), env="passive-match", reward_scale=0.5, total_steps=10**7, seed=4)
+        == config
+    )
+    preset = "preset of passive-match"
+    by_file = dict.fromkeys(("env", "reward_scale", "num_envs"), str(file))
+    assert origins == {"total_steps": preset, **by_file, "seed": FLAG}
+    assert notes == []
+    assert described(config, origins) == [
+        f"{file}: env passive-match, reward_scale 0.5",
+        "command line: --seed 4",
+        "preset of passive-match: total_steps 10000000",
+    ]
+    config, origins, _ = settle({"env": "tmaze"}, file)
+    assert config.total_steps == Config.total_steps
+    assert "total_steps" not in origins
+    assert settle({}, None) == (Config(), {}, [])
+    # What a flag says is told, also where it says the default.
+    assert described(*settle({"hidden_size": 128, "lambda_": 1.0}, None)[:2]) == [
+        "command line: --hidden-size 128, --lambda 1.0"
+    ]
+
+
+def test_a_record_is_followed_without_the_preset(tmp_path):
+    """Mutations: the preset taken for what it lacks; the gap not told; a gap that a flag fills told."""
+    values = dataclasses.asdict(Config(env="passive-match"))
+    del values["reward_scale"], values["seed"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    config, _, (note,) = settle({"seed": 1}, tmp_path / "config.json")
+    assert config == Config(env="passive-match", seed=1)
+    assert "config.json lacks reward_scale, being of an older Longhold" in note
+
+
+def test_an_error_names_where_the_value_came_from():
+    """Mutation: the flag named where a file is at fault."""
+    error = FieldError("num_envs", "must lie in 1 … 9, got 0")
+    for origins, text in (
+        ({}, "--num-envs must lie in 1 … 9, got 0"),
+        ({"num_envs": FLAG}, "--num-envs must lie in 1 … 9, got 0"),
+        ({"num_envs": "a.toml", "seed": FLAG}, "a.toml: num_envs must lie in 1 … 9, got 0"),
+    ):
+        with pytest.raises(ValueError, match=r".") as caught, blame(origins):
+            raise error
+        assert str(caught.value) == text
+    with pytest.raises(KeyError), blame({}):
+        raise KeyError
