@@ -1,6 +1,7 @@
 # make train   train the default agent on the default task, and evaluate it
 # make test    run the tests
 # make check   lint, formatting, types
+# make torture  run the long tests: what a run survives, with a table of the figures that show it
 # make bench   measure the speed of environments and of training
 #
 # Each sets up .venv by itself when it is missing or older than what it is made from.
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: train test check bench clean
+.PHONY: train test check torture bench clean
 
 train: .venv/ready
 	$(PY) -m scripts.train $(ARGS)
@@ -20,6 +21,9 @@ check: .venv/ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+torture: .venv/ready
+	$(PY) -m pytest -m slow $(wildcard tests/test_torture_*.py) $(ARGS)
 
 bench: .venv/ready
 	$(PY) -m scripts.benchmark envs

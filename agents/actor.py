@@ -155,7 +155,7 @@ class Actor:
             np.logical_not(reset, out=valid[t])
             resets[t + 1] = reset
             np.multiply(actions[t], valid[t], out=prev_actions[t + 1])
-            np.multiply(rewards[t], valid[t], out=prev_rewards[t + 1])
+            prev_rewards[t + 1] = np.where(valid[t], rewards[t], 0.0)  # no product: it must survive NaN
             self._ended = terminated[t] | truncated
             if "_episode" in infos:
                 episodes.append(ended_episodes(infos))
@@ -203,23 +203,30 @@ class Actor:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> bool:
-        """Goes on from a state; False if the environments had to start new episodes."""
+        """Goes on from a state; False if the environments had to start new episodes.
+
+        Raises:
+            KeyError, RuntimeError, TypeError, ValueError: it is another network's or other environments'.
+        """
         if "generator" not in state:  # of a runner that keeps none
             return False
         self.generator.set_state(state["generator"].cpu())
         if "envs" not in state or not getattr(self.envs, "has_state", False):
             return False
-        # Checkpoints give tensors back for arrays.
-        envs = {name: np.asarray(array) for name, array in state["envs"].items()}
-        self.envs.load_state_dict(envs)  # type: ignore[attr-defined]
         rows = {name: field.unsqueeze(0) for name, field in state["row"].items()}
         if self.context_length:
             rows = {name: torch.cat([state["context"][name], field]) for name, field in rows.items()}
-        self._rows = Inputs(**{name: rows[name].clone() for name in Inputs._fields})
-        self._acting.core_state = unnumbered(state["core_state"], self.device)
-        if self.context_length:
-            self._context_state = unnumbered(state["context_state"], self.device)
-        self._ended = np.asarray(state["ended"]).copy()
+        inputs = Inputs(**{name: rows[name].clone() for name in Inputs._fields})
+        core_state = unnumbered(state["core_state"], self.device)
+        context_state = unnumbered(state["context_state"], self.device) if self.context_length else core_state
+        ended = np.asarray(state["ended"]).copy()
+        own = (*self._rows, *self._acting.core_state, *self._context_state, torch.from_numpy(self._ended))
+        require_alike((*inputs, *core_state, *context_state, torch.from_numpy(ended)), own)
+        # Checkpoints give tensors back for arrays.
+        envs = {name: np.asarray(array) for name, array in state["envs"].items()}
+        self.envs.load_state_dict(envs)  # type: ignore[attr-defined]
+        self._rows, self._ended = inputs, ended
+        self._acting.core_state, self._context_state = core_state, context_state
         return True
 
 
@@ -231,6 +238,17 @@ def numbered(state: State) -> dict[str, Tensor]:
 def unnumbered(tensors: dict[str, Tensor], device: torch.device) -> State:
     """The inverse of `numbered`, on a device, as copies."""
     return tuple(tensors[str(i)].to(device, copy=True) for i in range(len(tensors)))
+
+
+def require_alike(tensors: tuple[Tensor, ...], own: tuple[Tensor, ...]) -> None:
+    """Compares shapes and dtypes.
+
+    Raises:
+        ValueError: they differ.
+    """
+    for new, old in zip(tensors, own, strict=True):
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise ValueError(f"{new.dtype} {tuple(new.shape)} where {old.dtype} {tuple(old.shape)} must be")
 
 
 def ended_episodes(infos: dict[str, Any]) -> Episodes:

@@ -1,178 +1,192 @@
-"""Checkpoints: atomic to write, verified to read, free of pickle.
+"""The checkpoints of a run: written whole or not at all, read from the newest that verifies, kept in number.
 
-A checkpoint is a folder `step-<env steps>` of three files: `tensors.safetensors` (all tensors), `state.json`
-(all other values) and `manifest.json` (format version, size and sha256 of the other two, and its own sha256).
-It is written under a temporary name, flushed to the disk and renamed, so that a folder with the final name is
-whole.
+Each is a folder `step-<env steps>` (its files: `agents/checkpoint_format.py`). It is written under a
+temporary name, flushed to the disk and renamed, so that a folder with the final name is whole. The latest is
+the one with the greatest number; the best is found in the manifests. There is no pointer that could lie.
 """
 
-import hashlib
-import json
-import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from agents.checkpoint_format import (
+    CheckpointError,
+    Snapshot,
+    State,
+    flush,
+    read_checkpoint,
+    read_manifest,
+    take_snapshot,
+    write_checkpoint,
+)
+from agents.options import parse_count
 
-FORMAT_VERSION = 1
-TENSORS, VALUES, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+ENOUGH_EPISODES = 100
+"""A mean over fewer is too uncertain to be called the best."""
+
+_NAME = re.compile(r"step-(\d{15,})|\.step-(\d{15,})-old")
+"""A checkpoint; or the former one of a step that is being written again, which counts until it is."""
 
 
-class CheckpointError(Exception):
-    """A checkpoint that is missing or does not verify; the message says which file and why."""
+def save_checkpoint(
+    folder: Path, state: State, env_steps: int, *, figures: dict[str, float] | None = None, keep: int = 3
+) -> Path:
+    """Takes a snapshot and writes it: `take_snapshot` and `publish` in one."""
+    return publish(folder, take_snapshot(state, env_steps, figures or {}), keep=keep)
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any], env_steps: int, *, keep: int = 3) -> Path:
-    """Writes a checkpoint and then removes all but the newest.
+def publish(folder: Path, snapshot: Snapshot, *, keep: int) -> Path:
+    """Writes a checkpoint, and then removes all but the newest and the best.
+
+    Checkpoints of later steps are no part of a run that is at this step: it went on from an older one since
+    they did not verify. They are set aside as `refused-step-*`, for whoever wants to look into them.
 
     Args:
         folder: the run's folder of checkpoints; made where missing.
-        state: nested dicts of tensors, arrays, and values that JSON can hold; keys without "/".
-        env_steps: names the checkpoint.
-        keep: how many stay.
+        snapshot: what to write.
+        keep: how many of the newest stay.
 
     Returns:
         The checkpoint's folder.
 
     Raises:
-        OSError: the disk is full or cannot be written; older checkpoints are untouched.
+        OSError: the disk is full or can't be written; older checkpoints are untouched.
     """
-    tensors, values = split_state(state)
-    final = folder / f"step-{env_steps:015d}"
-    for left in folder.glob(".step-*"):  # by a process that was killed
+    final = folder / f"step-{snapshot.env_steps:015d}"
+    for left in folder.glob(".step-*-new"):  # by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     temporary, replaced = (folder / f".{final.name}-{end}" for end in ("new", "old"))
-    temporary.mkdir(parents=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        flush(folder.parent)
+    temporary.mkdir()
     try:
-        save_file(tensors, temporary / TENSORS)
-        (temporary / VALUES).write_text(json.dumps(values))
-        files = {name: measure(temporary / name) for name in (TENSORS, VALUES)}
-        for name in files:
-            flush(temporary / name)
-        manifest = {"format_version": FORMAT_VERSION, "env_steps": env_steps, "files": files}
-        (temporary / MANIFEST).write_text(seal(manifest))
-        flush(temporary / MANIFEST)
-        flush(temporary)
+        write_checkpoint(temporary, snapshot)
         if final.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
             final.rename(replaced)
         temporary.rename(final)
         flush(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    shutil.rmtree(replaced, ignore_errors=True)
-    for old in list_checkpoints(folder)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+    tidy(folder, snapshot.env_steps, keep)
     return final
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, Any], Path, list[str]]:
-    """Reads the newest checkpoint that verifies.
-
-    Args:
-        folder: the run's folder of checkpoints.
-
-    Returns:
-        The state, the checkpoint's folder, and one line for each newer one that was refused.
-
-    Raises:
-        CheckpointError: there is none that verifies.
-    """
-    refused: list[str] = []
-    for checkpoint in list_checkpoints(folder):
-        try:
-            return read_checkpoint(checkpoint), checkpoint, refused
-        except CheckpointError as error:
-            refused.append(str(error))
-    if refused:
-        raise CheckpointError(f"no checkpoint in {folder} verifies: " + "; ".join(refused))
-    raise CheckpointError(f"no checkpoint in {folder}")
+def tidy(folder: Path, env_steps: int, keep: int) -> None:
+    """Leaves the newest and the best of the checkpoints up to a step; sets those after it aside."""
+    for path in folder.glob(".step-*-old"):
+        shutil.rmtree(path, ignore_errors=True)
+    paths = list_checkpoints(folder)
+    for later in [path for path in paths if steps_of(path) > env_steps]:
+        aside = later.with_name(f"refused-{later.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        later.rename(aside)
+        paths.remove(later)
+    best = [path for _, path in rank(paths)[:1]]
+    for old in paths[keep:]:
+        if old not in best:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run, newest first."""
-    return sorted(folder.glob("step-*"), reverse=True)
+    paths = {path.name: path for path in folder.glob("*step-*") if _NAME.fullmatch(path.name)}
+    former = [name for name in paths if name.startswith(".") and name[1:-4] in paths]
+    return sorted((path for name, path in paths.items() if name not in former), key=steps_of, reverse=True)
 
 
-def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
-    """Reads one checkpoint.
+def steps_of(checkpoint: Path) -> int:
+    """Env steps of a checkpoint, by its name."""
+    match = _NAME.fullmatch(checkpoint.name)
+    assert match is not None
+    return int(match[1] or match[2])
+
+
+def rank(checkpoints: list[Path]) -> list[tuple[str, Path]]:
+    """The checkpoints whose last episodes are known, best first, each with what is known.
+
+    More success is better, or, in tasks that don't tell it, more return; among equals the newer is. A mean
+    over less than 100 episodes comes after all others. Only manifests are read, and damaged ones passed over.
+    """
+    found = []
+    for path in checkpoints:
+        try:
+            figures = read_manifest(path).get("figures", {})
+            name = "success" if "success" in figures else "return"
+            score, episodes = float(figures[name]), int(figures["episodes"])
+        except (CheckpointError, AttributeError, ArithmeticError, KeyError, TypeError, ValueError):
+            continue
+        said = f"{name} {score:.3g} over {episodes} episodes of training"
+        found.append((episodes >= ENOUGH_EPISODES, score, steps_of(path), said, path))
+    return [(said, path) for *_, said, path in sorted(found, reverse=True)]
+
+
+def choose(folder: Path, which: str) -> list[Path]:
+    """The checkpoints that a user's word means, the next to try last.
+
+    Args:
+        folder: the run's folder of checkpoints.
+        which: "latest", "best", or the env steps of one.
 
     Raises:
-        CheckpointError: a file is missing, unreadable or not what the manifest says.
+        ValueError: there is none of that step, or the word is none of these.
+        CheckpointError: there is none at all, or none whose episodes are known.
     """
-    path = checkpoint / MANIFEST
+    paths = list_checkpoints(folder)
+    if not paths:
+        raise CheckpointError(f"no checkpoint in {folder}")
+    if which == "latest":
+        return paths
+    if which == "best":
+        best = [path for _, path in rank(paths)]
+        if not best:
+            raise CheckpointError(f"no checkpoint in {folder} tells how its episodes went: there is no best")
+        return best
+    there = ", ".join(str(steps_of(path)) for path in paths)
     try:
-        text = path.read_bytes().decode()
-        manifest = json.loads(text)
-        if manifest["format_version"] != FORMAT_VERSION:
-            raise CheckpointError(f"{path}: not of format {FORMAT_VERSION}")
-        del manifest["sha256"]
-        if text != seal(manifest):
-            raise CheckpointError(f"{path}: damaged, its sha256 is not its own")
-        for name in (TENSORS, VALUES):
-            path = checkpoint / name
-            if measure(path) != manifest["files"][name]:
-                raise CheckpointError(f"{path}: damaged, its sha256 is not the manifest's")
-        path = checkpoint / TENSORS
-        tensors = load_file(path)
-        path = checkpoint / VALUES
-        return join_state(tensors, json.loads(path.read_text()))
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, RecursionError) as error:
-        raise CheckpointError(f"{path}: unreadable ({type(error).__name__}: {error})") from None
+        steps = parse_count(which)
+    except ValueError:
+        raise ValueError(f"--checkpoint must be latest, best or one of {there}, got {which!r}") from None
+    if chosen := [path for path in paths if steps_of(path) == steps]:
+        return chosen
+    raise ValueError(f"--checkpoint {which}: no such checkpoint in {folder}; it has {there}")
 
 
-def measure(path: Path) -> dict[str, Any]:
-    """Size in bytes and sha256 of a file."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"size": file.tell(), "sha256": digest}
+def load_checkpoint(
+    folder: Path, which: str = "latest", use: Callable[[State], object] = lambda state: None
+) -> tuple[State, Path, list[str]]:
+    """Reads the newest checkpoint that verifies, or the best that does, or the one of a step.
+
+    Args:
+        folder: the run's folder of checkpoints.
+        which: as of `choose`.
+        use: takes the state over; one that it finds of another shape or kind does not verify.
+
+    Returns:
+        The state, the checkpoint's folder, and one line for each that was tried before and refused.
+
+    Raises:
+        CheckpointError: there is none that verifies.
+        ValueError: as `choose`.
+    """
+    refused: list[str] = []
+    for checkpoint in choose(folder, which):
+        try:
+            state = read_checkpoint(checkpoint)
+            _try(use, state, checkpoint)
+            return state, checkpoint, refused
+        except CheckpointError as error:
+            refused.append(str(error))
+    raise CheckpointError(f"no checkpoint in {folder} verifies: " + "; ".join(refused))
 
 
-def seal(manifest: dict[str, Any]) -> str:
-    """The text of a manifest: its fields, then the sha256 of their text."""
-    digest = hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
-    return json.dumps({**manifest, "sha256": digest}, indent=1)
-
-
-def flush(path: Path) -> None:
-    """Waits until a file's or folder's content is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _try(use: Callable[[State], Any], state: State, checkpoint: Path) -> None:
+    """Hands a state over; whatever a state of other shapes or kinds leads to becomes one error."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def split_state(state: dict[str, Any], prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Parts nested dicts into tensors by path ("a/b/c") and the nested rest."""
-    tensors: dict[str, Tensor] = {}
-    values: dict[str, Any] = {}
-    for key, value in state.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, dict):
-            inner, values[key] = split_state(value, path + "/")
-            tensors.update(inner)
-        elif isinstance(value, Tensor | np.ndarray):
-            # A copy: safetensors takes no views that share memory.
-            tensors[path] = torch.as_tensor(value).detach().cpu().clone().contiguous()
-        else:
-            values[key] = value
-    return tensors, values
-
-
-def join_state(tensors: dict[str, Tensor], values: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of `split_state`; arrays come back as tensors."""
-    state = values
-    for path, tensor in tensors.items():
-        *parents, key = path.split("/")
-        inner = state
-        for parent in parents:
-            inner = inner[parent]
-        inner[key] = tensor
-    return state
+        use(state)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(f"{checkpoint} does not fit this configuration ({reason})") from None

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from agents.checkpoint import CheckpointError
+from agents.checkpoint_format import CheckpointError
 from agents.distributed import ALONE, Group
 from agents.options import parse_count
 
-FAILED, USAGE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 4, 5
+FAILED, USAGE, NON_FINITE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 3, 4, 5
 """Exit codes beside 0 (done), 130 and 143 (interrupted, terminated)."""
 
 RULE = re.compile("[^:]*(─|-{9,})")
@@ -107,9 +107,16 @@ def usage_errors(program: str, group: Group = ALONE) -> Iterator[None]:
     code, line = group.first_failure(code, line)
     if code:
         if group.leads:
-            print(f"{program}: {line}", file=sys.stderr)
+            complain(f"{program}: {line}")
         group.exchange([0])  # torchrun ends all ranks with the first one: not before this is said
         raise SystemExit(code)
+
+
+def complain(line: str) -> None:
+    """Prints a line on standard error, if that is open and somebody reads it."""
+    if sys.stderr is not None:  # print would take standard output in its place
+        with contextlib.suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
 
 
 def flat(error: Exception) -> str:

@@ -67,6 +67,8 @@ class Config:
     """Epsilon of the optimiser."""
     max_grad_norm: float = 0.1
     """The gradient's norm is clipped to it."""
+    max_skipped_updates: int = 100
+    """Updates that may be skipped, as their gradient was infinite or NaN; one more ends the run."""
     rho_bar: float = 1.0
     """V-trace: clip of the weights in the temporal differences."""
     pg_rho_bar: float = 1.0
@@ -111,6 +113,8 @@ class Config:
     """Env steps between records of the core's gates. 0: 50 a run."""
     checkpoint_every_s: float = 60.0
     """Seconds between checkpoints."""
+    keep_checkpoints: int = 3
+    """How many of the newest checkpoints stay; the best one does besides."""
 
     @property
     def env_options(self) -> dict[str, Any]:
@@ -151,6 +155,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "baseline_cost": (0, 1e6),
     "optimizer_epsilon": (1e-30, 1),
     "max_grad_norm": (1e-12, 1e12),
+    "max_skipped_updates": (0, 10**9),
     "rho_bar": (0, 1e12),
     "pg_rho_bar": (0, 1e12),
     "c_bar": (0, 1e12),
@@ -163,6 +168,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "log_every_steps": (0, 10**15),
     "gates_every_steps": (0, 10**15),
     "checkpoint_every_s": (0, 1e9),
+    "keep_checkpoints": (1, 1_000_000),
 }
 """Least and greatest value of each number."""
 

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from safetensors.torch import load, save
 from torch import Tensor
 
-from agents.checkpoint import join_state, split_state
+from agents.checkpoint_format import join_state, split_state
 from agents.machine import resolve_device
 
 TIMEOUT = timedelta(minutes=10)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.actor import Actor, make_envs
-from agents.checkpoint import CheckpointError, load_checkpoint
+from agents.checkpoint import load_checkpoint
 from agents.config import Config, stream_seed
 from agents.network import Network, make_network
 from agents.run_folder import read_config
@@ -68,17 +68,18 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def load_run(folder: Path) -> tuple[Config, Network, int, list[str]]:
-    """The configuration and the newest verified weights of a run.
+def load_run(folder: Path, which: str = "latest") -> tuple[Config, Network, int, list[str]]:
+    """The configuration and verified weights of a run.
 
     Args:
         folder: the run's folder.
+        which: checkpoint, "latest", "best" or its env steps; where it is damaged, the next in that order.
 
     Returns:
         Configuration, network on the CPU, its age in env steps, and lines on checkpoints that were refused.
 
     Raises:
-        ValueError: the folder is no run, or its configuration can't be used.
+        ValueError: the folder is no run, its configuration can't be used, or it has no such checkpoint.
         CheckpointError: no checkpoint verifies.
     """
     config = read_config(folder)
@@ -86,12 +87,10 @@ def load_run(folder: Path) -> tuple[Config, Network, int, list[str]]:
     num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
     network = make_network(config, envs.single_observation_space, num_actions)
     envs.close()
-    state, checkpoint, refused = load_checkpoint(folder / "checkpoints")
-    try:
-        network.load_state_dict(state["learner"]["network"])
-        return config, network, state["learner"]["env_steps"], refused
-    except (RuntimeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{checkpoint} does not fit {folder / 'config.json'}: {error}") from None
+    state, _, refused = load_checkpoint(
+        folder / "checkpoints", which, lambda state: network.load_state_dict(state["learner"]["network"])
+    )
+    return config, network, state["learner"]["env_steps"], refused
 
 
 def evaluate(config: Config, network: Network, *, num_episodes: int, seed: int, env_steps: int) -> Evaluation:

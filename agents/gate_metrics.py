@@ -8,7 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.network import Network
+from agents.trajectory import Inputs, Trajectory
 from cores.gates import saturation_share, time_scale
+
+NUM_DIAGNOSED_ENVS = 8
+"""Environments whose gates are recorded: the gates are much alike in all of them."""
+
+
+@torch.no_grad()
+def gates_along(trajectory: Trajectory, network: Network) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Runs the first environments of an unroll again, and tells what `gate_metrics` does of their gates."""
+    envs, device = slice(NUM_DIAGNOSED_ENVS), next(network.parameters()).device
+    inputs = Inputs(*(field[:, envs] for field in trajectory.inputs)).to(device)
+    state = tuple(tensor[envs] for tensor in trajectory.core_state)
+    return gate_metrics(network.core.unroll_gates(network.core_inputs(inputs), state, inputs.resets))
 
 
 @torch.no_grad()

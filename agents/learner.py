@@ -3,6 +3,7 @@
 Source: Espeholt et al. 2018 (arXiv 1802.01561), section 4.2 and appendix.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from agents.config import Config
 from agents.distributed import ALONE, Group
+from agents.guard import Guard
 from agents.loss import (
     baseline_loss,
     entropy,
@@ -28,22 +30,36 @@ from agents.vtrace import vtrace
 class Learner:
     """Improves a network from unrolls by V-trace actor-critic."""
 
-    def __init__(self, network: Network, config: Config, *, group: Group = ALONE):
-        """Makes the optimiser; the learners of a group hold the same weights and take the same steps."""
+    def __init__(
+        self,
+        network: Network,
+        config: Config,
+        *,
+        group: Group = ALONE,
+        tell: Callable[[str], None] = print,
+    ):
+        """Makes the optimiser, and its guard, which tells the user of updates that are not finite.
+
+        The learners of a group hold the same weights and take the same steps.
+        """
         self.network, self.config, self.group = network, config, group
         self.device = next(network.parameters()).device
         self.optimizer = Optimizer(network.named_parameters(), config.optimizer, config.optimizer_epsilon)
+        self.guard = Guard(network, self.optimizer, max_skipped=config.max_skipped_updates, tell=tell)
         self.version = 0  # updates so far
         self.env_steps = 0
 
     def update(self, trajectory: Trajectory) -> dict[str, Tensor | float]:
-        """One step of the optimiser on one unroll.
+        """One step of the optimiser on one unroll; none where the gradient is not finite.
 
         Args:
             trajectory: T steps of B environments.
 
         Returns:
             Metrics: numbers, and 0-dimensional tensors left on the device (reading one waits for the device).
+
+        Raises:
+            NonFiniteUpdates: too many updates were skipped.
         """
         config = self.config
         trajectory = trajectory.to(self.device)
@@ -56,14 +72,17 @@ class Learner:
         loss.backward()
         num_steps = trajectory.num_steps + trajectory.num_steps_elsewhere
         self._join(metrics, trajectory.num_steps / max(num_steps, 1))
-        metrics["learner/gradient_norm"] = nn.utils.clip_grad_norm_(
-            self.network.parameters(), config.max_grad_norm
-        )
-        self.optimizer.step(learning_rate)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
+        metrics["learner/gradient_norm"] = norm
         metrics["learner/learning_rate"] = learning_rate
         metrics["vtrace/policy_lag"] = float(self.version - trajectory.version)
         self.version += 1
         self.env_steps += num_steps
+
+        def loss_again() -> Tensor:
+            return self.loss(trajectory, exploration_cost, entropy_cost)[0]
+
+        self.guard.step(norm, learning_rate, trajectory, loss_again)
         return metrics
 
     def _join(self, metrics: dict[str, Tensor | float], share: float) -> None:
@@ -127,11 +146,13 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser and counters."""
+        guard = self.guard.state_dict()  # first: it may go back to other weights
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "version": self.version,
             "env_steps": self.env_steps,
+            "guard": guard,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -143,3 +164,4 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.version, self.env_steps = state["version"], state["env_steps"]
+        self.guard.load_state_dict(state.get("guard", {"updates": self.version, "skipped": 0}))

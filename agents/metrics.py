@@ -1,15 +1,15 @@
-"""What a run tells: TensorBoard events, JSON lines and the console.
+"""What a run tells: the figures of a point of its curves, and the console.
 
 Every curve's x axis is env steps. The README explains each curve in one line.
 """
 
-import json
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,14 @@ import torch
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 from rich.text import Text
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from agents.trajectory import Episodes
 
-PLAIN_LINE_EVERY_S = 10.0
+PLAIN_LINE_EVERY_S, REFRESH_EVERY_S, WARN_EVERY_S = 10.0, 0.25, 60.0
+"""Seconds between lines where there is no terminal, changes where there is one, and warnings."""
 
 
 class Stopwatch:
@@ -50,73 +50,28 @@ class Stopwatch:
         return elapsed, shares
 
 
-class CurveWriter:
-    """Writes points of curves to TensorBoard and to `metrics.jsonl`."""
-
-    def __init__(self, folder: Path, resume_at: int | None = None):
-        """Opens both.
-
-        Args:
-            folder: the run folder.
-            resume_at: env steps of the checkpoint that a run goes on from: later points are taken back.
-        """
-        self._path = folder / "metrics.jsonl"
-        if resume_at is not None:
-            drop_points_after(self._path, resume_at)
-        purge_step = None if resume_at is None else resume_at + 1
-        self._events = SummaryWriter(str(folder), purge_step=purge_step)
-        self._lines = open(self._path, "a")  # noqa: SIM115  (open as long as the writer)
-
-    def write_config(self, config: dict[str, Any]) -> None:
-        """The run's configuration, as a table of text and as TensorBoard's hyper-parameters."""
-        rows = "\n".join(f"| `{name}` | `{value}` |" for name, value in config.items())
-        self._events.add_text("config", f"| field | value |\n| --- | --- |\n{rows}")
-        numbers = {name: v if isinstance(v, int | float | str) else str(v) for name, v in config.items()}
-        for summary in hparams(numbers, {"episode/success": None, "episode/return": None}):
-            self._events._get_file_writer().add_summary(summary)
-
-    def write(self, env_steps: int, scalars: dict[str, float], histograms: dict[str, np.ndarray]) -> None:
-        """One point of every curve; a value that is not a number is left out."""
-        finite = {name: float(value) for name, value in scalars.items() if np.isfinite(value)}
-        for name, value in finite.items():
-            self._events.add_scalar(name, value, env_steps)
-        for name, values in histograms.items():
-            if np.isfinite(values).all():
-                self._events.add_histogram(name, values, env_steps)
-        self._lines.write(json.dumps({"env_steps": env_steps, **finite}) + "\n")
-        self._lines.flush()
-
-    def flush(self) -> None:
-        """Makes sure that a reader sees every point."""
-        self._events.flush()
-        self._lines.flush()
-
-    def close(self) -> None:
-        """Flushes and closes both."""
-        self._events.close()
-        self._lines.close()
-
-
-def drop_points_after(path: Path, env_steps: int) -> None:
-    """Removes the lines of a metrics file that lie after env_steps, and a half-written last line."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["env_steps"] <= env_steps:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue
-    path.write_text("".join(kept))
-
-
 def say(line: str) -> None:
     """Prints a line; where nobody reads any more (`| head`), the run goes on unheard."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        print(line, flush=True)
+        print(line.encode(encoding, "replace").decode(encoding), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        pass  # a full disk, a terminal that is gone
+
+
+class Seldom:
+    """Says one line a minute at most, of those that it is given."""
+
+    def __init__(self):
+        self._said_at = -math.inf
+
+    def __call__(self, line: str) -> None:
+        """Says a line, or not."""
+        if time.monotonic() - self._said_at >= WARN_EVERY_S:
+            self._said_at = time.monotonic()
+            say(line)
 
 
 class Display:
@@ -126,14 +81,18 @@ class Display:
         self._total, self._start_steps = total_steps, start_steps
         self._started = time.perf_counter()
         self._last_line = self._started - PLAIN_LINE_EVERY_S
+        self._last_refresh = -math.inf
         self._figures = ""
         self._live: Live | None = None
         console = Console(highlight=False)
-        if console.is_terminal:
-            self._bar = Progress(BarColumn(bar_width=24), TextColumn("{task.description}"), console=console)
+        if console.is_terminal and not console.is_dumb_terminal:
+            bar = BarColumn(bar_width=max(4, min(24, console.width - 48)))
+            text = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+            self._bar = Progress(bar, text, console=console)
             self._task = self._bar.add_task("", total=total_steps)
-            self._live = Live(self._bar, console=console, refresh_per_second=4)
-            self._live.start()
+            # Drawn by `update` alone: a thread of its own would meet a terminal that is gone unseen.
+            self._live = Live(self._bar, console=console, auto_refresh=False)
+            self._draw(self._live.start)
 
     def update(self, env_steps: int, scalars: dict[str, float] | None = None) -> None:
         """Shows how far the run is.
@@ -146,13 +105,21 @@ class Display:
         if scalars is not None:
             self._figures = describe(scalars)
         if self._live is not None:
-            self._bar.update(self._task, completed=env_steps, description=self._progress(env_steps, now))
-            if scalars is not None:
+            if now - self._last_refresh >= REFRESH_EVERY_S or env_steps >= self._total:
+                self._last_refresh = now
+                self._bar.update(self._task, completed=env_steps, description=self._progress(env_steps, now))
                 figures = Text(self._figures, no_wrap=True, overflow="ellipsis")
-                self._live.update(Group(self._bar, figures))
+                self._draw(partial(self._live.update, Group(self._bar, figures), refresh=True))
         elif env_steps >= self._total or (scalars and now - self._last_line >= PLAIN_LINE_EVERY_S):
             self._last_line = now
             say(f"{self._progress(env_steps, now)}  {self._figures}")
+
+    def _draw(self, change: Callable[[], None]) -> None:
+        """Changes what the terminal shows; one that is gone is not written to again."""
+        try:
+            change()
+        except OSError:
+            self._live = None
 
     def _progress(self, env_steps: int, now: float) -> str:
         done = max(env_steps - self._start_steps, 1)
@@ -163,7 +130,7 @@ class Display:
     def close(self) -> None:
         """Leaves the last state on the screen."""
         if self._live is not None:
-            self._live.stop()
+            self._draw(self._live.stop)
 
 
 def describe(scalars: dict[str, float]) -> str:
@@ -196,10 +163,11 @@ def clock(seconds: float) -> str:
 
 
 def mean_metrics(updates: list[dict[str, Any]]) -> dict[str, float]:
-    """The mean of each metric over updates; the one place that waits for the device."""
+    """The mean of each metric over updates, but for values that are not finite; this waits for the device."""
     on_device = [name for name, value in updates[0].items() if isinstance(value, Tensor)]
     rows = torch.stack([torch.stack([update[name] for name in on_device]) for update in updates])  # [U, M]
-    means = dict(zip(on_device, rows.mean(0).tolist(), strict=True))
+    rows = torch.where(rows.isfinite(), rows, torch.nan)  # an update that was skipped blots out no curve
+    means = dict(zip(on_device, rows.nanmean(0).tolist(), strict=True))
     for name in updates[0]:
         if name not in means:
             means[name] = sum(update[name] for update in updates) / len(updates)
@@ -217,11 +185,13 @@ def mean_figures(ranks: list[dict[str, float]]) -> dict[str, float]:
 
 
 def episode_metrics(episodes: Episodes) -> dict[str, float]:
-    """Means over the episodes that ended; none if none did."""
+    """Means over the episodes that ended, but for returns that are not finite; none if none did."""
     if not len(episodes.returns):
         return {}
     known = episodes.successes[~np.isnan(episodes.successes)]
     metrics = {"episode/success": float(known.mean())} if len(known) else {}
-    metrics["episode/return"] = float(episodes.returns.mean())
+    returns = episodes.returns[np.isfinite(episodes.returns)]
+    if len(returns):
+        metrics["episode/return"] = float(returns.mean())
     metrics["episode/length"] = float(episodes.lengths.mean())
     return metrics

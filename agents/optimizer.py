@@ -56,8 +56,13 @@ class Optimizer:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """Moves every parameter against its gradient; one without a gradient stays."""
+    def step(self, learning_rate: float, skipped: Tensor | None = None) -> None:
+        """Moves every parameter against its gradient; one without a gradient stays.
+
+        Args:
+            learning_rate: step size.
+            skipped: [] float32: nothing changes if it is 1. Adam leaves it on the device; RMSProp reads it.
+        """
         moved = [name for name, parameter in self._parameters.items() if parameter.grad is not None]
         parameters: list[Tensor] = [self._parameters[name] for name in moved]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -66,9 +71,9 @@ class Optimizer:
         if self._method == "adam":
             _adam(
                 parameters, gradients, *means, [], steps, fused=True, amsgrad=False, beta1=0.9, beta2=0.999,
-                lr=learning_rate, weight_decay=0.0, eps=self._epsilon, maximize=False,
+                lr=learning_rate, weight_decay=0.0, eps=self._epsilon, maximize=False, found_inf=skipped,
             )  # fmt: skip
-        else:
+        elif skipped is None or not skipped:
             _rmsprop(
                 parameters, gradients, *means, [], [], steps, foreach=True, lr=learning_rate, alpha=0.99,
                 eps=self._epsilon, weight_decay=0.0, momentum=0.0, centered=False,

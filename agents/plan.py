@@ -1,13 +1,54 @@
-"""What a run chose where its user said nothing, and why."""
+"""What a run is about to do, what it chose where its user said nothing, and why."""
+
+from pathlib import Path
+
+import torch
 
 from agents.actor import is_native
-from agents.config import Config
+from agents.config import Config, describe_gradient_path
 from agents.distributed import ALONE, Group
 from agents.machine import num_cores, resolve_device
+from agents.network import Network
 from agents.runners.process import resolve_num_actors, resolve_runner
+from envs.card import TaskCard
 
 MIN_SHARED_ENVS = 16
 """Environments from which two threads were seen to pay (docs/results, Cores)."""
+
+
+def describe_run(
+    config: Config,
+    card: TaskCard | None,
+    network: Network,
+    *,
+    unroll_length: int,
+    device: torch.device,
+    group: Group,
+    folder: Path,
+) -> list[str]:
+    """What is about to happen, a line each.
+
+    Args:
+        config: the run's.
+        card: its task's, None where nobody wrote one.
+        network: what learns.
+        unroll_length: T.
+        device: where it learns.
+        group: those that learn together.
+        folder: of the run.
+    """
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    task = f"{config.env} {' '.join(config.env_opt)}".strip()
+    ranks = f", {group.size} ranks" if group.size > 1 else ""
+    return [
+        f"task      {task}" + (f": {card.summary}" if card else ""),
+        f"core      {config.core}, {config.hidden_size} units, {num_parameters:,} parameters in all",
+        f"learning  {config.total_steps:,} env steps, {config.num_envs} environments, "
+        f"unrolls of {unroll_length}, on {device}{ranks}",
+        f"running   {describe_runner(config, group)}, {describe_threads(config)}",
+        *("memory    " + line for line in describe_gradient_path(unroll_length, card, config.context_length)),
+        f"folder    {folder}",
+    ]
 
 
 def describe_runner(config: Config, group: Group = ALONE) -> str:

@@ -1,9 +1,13 @@
-"""The folder of a run: its name, and the configuration in it."""
+"""The folder of a run: its name, the configuration in it, and who trains there."""
 
 import dataclasses
+import fcntl
 import json
+import os
+import socket
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 from agents.config import Config
 from agents.config_files import MAX_BYTES, RECORD, read_record
@@ -28,6 +32,28 @@ def make_run_folder(config: Config) -> Path:
         raise ValueError(f"--log-dir: {parent} can't be written ({error.strerror})") from None
     (folder / RECORD).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
     return folder
+
+
+def lock_run(folder: Path) -> TextIO:
+    """Takes a run for this process, until what it returns is closed or the process ends, killed perhaps.
+
+    Raises:
+        ValueError: another process has it.
+    """
+    file = open(folder / "lock", "a+")  # noqa: SIM115  (open as long as the run)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "another process"
+        file.close()
+        raise ValueError(f"{folder} is being trained by {holder}; wait for its end, or stop it") from None
+    except OSError:
+        pass  # a file system that knows no locks
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file
 
 
 def place_of(config: Config) -> Path:

@@ -3,53 +3,45 @@
 import dataclasses
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from agents.actor import card_of, make_envs
+from agents.actor import card_of
 from agents.allocation import keep_freed_memory
-from agents.checkpoint import load_checkpoint, save_checkpoint
-from agents.config import (
-    Config,
-    describe_gradient_path,
-    resolve_unroll_length,
-    stream_seed,
-)
+from agents.assembly import assemble
+from agents.checkpoint import load_checkpoint
+from agents.checkpoint_format import CheckpointError
+from agents.checkpoint_writer import CheckpointWriter
+from agents.config import Config, resolve_unroll_length
+from agents.curves import CurveWriter
 from agents.distributed import ALONE, Group
-from agents.gate_metrics import gate_metrics
+from agents.gate_metrics import gates_along
+from agents.gathered import Gathered
+from agents.guard import NonFiniteUpdates, save_unroll
 from agents.learner import Learner
 from agents.metrics import (
-    CurveWriter,
     Display,
     Stopwatch,
     episode_metrics,
     mean_figures,
     mean_metrics,
+    say,
 )
-from agents.network import Network, make_network
-from agents.plan import describe_runner, describe_threads
-from agents.run_folder import make_run_folder
-from agents.runners import Runner, Stopped
+from agents.plan import describe_run
+from agents.run_folder import lock_run, make_run_folder
+from agents.runners import Stopped
 from agents.runners.failures import ActorFailure
-from agents.runners.local import LocalRunner
-from agents.runners.process import (
-    generation_seed,
-    make_actor_envs,
-    make_process_runner,
-    resolve_runner,
-)
 from agents.runners.ranks import next_together
-from agents.runners.ray import make_ray_runner
-from agents.runners.slots import split_columns
 from agents.signals import leave_on_signal
-from agents.trajectory import Episodes, Inputs
+from agents.trajectory import Episodes, Trajectory
 
-NUM_DIAGNOSED_ENVS = 8
-"""Environments whose gates are recorded: the gates are much alike in all of them."""
+NON_FINITE_UNROLL = "non-finite.safetensors"
+"""In a run's folder: the unroll of the update that was skipped last, where that was one too many."""
 
 
 class Training:
@@ -71,45 +63,20 @@ class Training:
         keep_freed_memory()
         self.card = card_of(config)
         self.unroll_length = resolve_unroll_length(config, self.card)
-        if config.num_envs < group.size:
-            raise ValueError(f"--num-envs {config.num_envs}: {group.size} ranks need one each at least")
-        own = split_columns(config.num_envs, group.size)[group.rank]
-        self.runner: Runner
-        if resolve_runner(config) == "local":
-            env_seed = stream_seed(config.seed, "environments")
-            envs = make_envs(config, own.stop - own.start, env_seed, first_index=own.start)
-            self.network = self._make_network(envs)
-            self.runner = LocalRunner(
-                envs,
-                self.network,
-                unroll_length=self.unroll_length,
-                seed=generation_seed(stream_seed(config.seed, "actions"), 0, own.start),
-                reward_scale=config.reward_scale,
-                context_length=config.context_length,
-            )
-        else:
-            sample = make_actor_envs(config, 1, 0, 0)  # what is wrong with the task is found here
-            sample.close()
-            self.network = self._make_network(sample)
-            space = sample.single_observation_space
-            make_runner = make_ray_runner if config.runner == "ray" else make_process_runner
-            self.runner = make_runner(config, self.network, space, self.unroll_length, group, own)
-        self.learner = Learner(self.network, config, group=group)
+        self.network, self.runner = assemble(config, group, self.device, self.unroll_length)
+        self.learner = Learner(self.network, config, group=group, tell=say)
         self.log_every = config.log_every_steps or max(config.total_steps // 200, 1)
         self.gates_every = config.gates_every_steps or max(config.total_steps // 50, 1)
         self.stopwatch = Stopwatch()
         self.folder = Path()
+        self._held = ExitStack()  # the folder's lock
         self.stopped_by: signal.Signals | None = None
         self._asked_by: signal.Signals | None = None  # this rank; it stops when all know
-        self._updates: list[dict[str, Tensor | float]] = []
-        self._episodes: list[Episodes] = []
+        self._gathered = Gathered()
+        self._trajectory: Trajectory | None = None
         self._steps_at_point = 0
         self._waited_s = group.waited_s  # for other ranks, until the last point
         self._gates_period = 0  # the last one that has a record of the gates
-
-    def _make_network(self, envs: VectorEnv) -> Network:
-        num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
-        return make_network(self.config, envs.single_observation_space, num_actions).to(self.device)
 
     def create(self) -> Path:
         """Makes the run's folder and writes the configuration into it; the first rank does.
@@ -119,9 +86,14 @@ class Training:
         """
         if self.group.leads:
             self.folder = make_run_folder(self.config)
+            self._held.enter_context(lock_run(self.folder))
             self._curves = CurveWriter(self.folder)
             self._curves.write_config(dataclasses.asdict(self.config))
+            self._open_checkpoints()
         return self.folder
+
+    def _open_checkpoints(self) -> None:
+        self.checkpoints = CheckpointWriter(self.folder / "checkpoints", keep=self.config.keep_checkpoints)
 
     def restore(self, folder: Path) -> list[str]:
         """Goes on from the newest checkpoint of a folder that verifies.
@@ -130,47 +102,37 @@ class Training:
             What the user should know, a line each.
 
         Raises:
-            CheckpointError: there is none.
-            ValueError: it belongs to another configuration.
+            CheckpointError: there is none, or none of this configuration.
+            ValueError: another process trains there.
         """
-        state, checkpoint, refused = load_checkpoint(folder / "checkpoints")
-        try:
-            self.learner.load_state_dict(state["learner"])
-            own, anew = self.group.own_part(state["runner"])
-            exact = self.runner.load_state_dict(own)
-        except (KeyError, RuntimeError, TypeError) as error:
-            raise ValueError(f"{checkpoint} does not fit this configuration: {error}") from None
-        torch.set_rng_state(state["torch_rng"])
-        self.runner.publish(self.network.state_dict(), self.learner.version)
-        self.folder = folder
-        self._steps_at_point = self.learner.env_steps
-        self._gates_period = self.learner.env_steps // self.gates_every
         if self.group.leads:
-            self._curves = CurveWriter(folder, resume_at=self.learner.env_steps)
+            self._held.enter_context(lock_run(folder))
+        try:
+            _, checkpoint, refused = load_checkpoint(folder / "checkpoints", use=self.load_state_dict)
+        except CheckpointError:
+            self._held.close()
+            raise
+        self.folder = folder
+        if self.group.leads:
+            self._curves = CurveWriter(folder, resume_at=self._steps_at_point)
+            self._open_checkpoints()
         lines = [f"skipped a damaged checkpoint: {line}" for line in refused]
         lines.append(f"resuming from {checkpoint} at {self.learner.env_steps:,} env steps")
-        if not exact:
-            lines.append(f"{anew or self.runner.anew}, so episodes start anew")
+        if self._anew:
+            lines.append(f"{self._anew}, so episodes start anew")
         return lines
 
     def plan(self) -> list[str]:
         """What is about to happen, a line each."""
-        config, network = self.config, self.network
-        num_parameters = sum(parameter.numel() for parameter in network.parameters())
-        task = f"{config.env} {' '.join(config.env_opt)}".strip()
-        return [
-            f"task      {task}" + (f": {self.card.summary}" if self.card else ""),
-            f"core      {config.core}, {config.hidden_size} units, {num_parameters:,} parameters in all",
-            f"learning  {config.total_steps:,} env steps, {config.num_envs} environments, "
-            f"unrolls of {self.unroll_length}, on {self.device}"
-            + (f", {self.group.size} ranks" if self.group.size > 1 else ""),
-            f"running   {describe_runner(config, self.group)}, {describe_threads(config)}",
-            *(
-                "memory    " + line
-                for line in describe_gradient_path(self.unroll_length, self.card, config.context_length)
-            ),
-            f"folder    {self.folder}",
-        ]
+        return describe_run(
+            self.config,
+            self.card,
+            self.network,
+            unroll_length=self.unroll_length,
+            device=self.device,
+            group=self.group,
+            folder=self.folder,
+        )
 
     def step(self) -> dict[str, Tensor | float]:
         """One unroll and one step of the optimiser; returns the learner's metrics."""
@@ -179,24 +141,30 @@ class Training:
         if trajectory is None:
             raise Stopped
         with self.stopwatch("learning"):
-            self._updates.append(self.learner.update(trajectory))
+            update = self.learner.update(trajectory)
             self.runner.publish(self.network.state_dict(), self.learner.version)
-        self._episodes.append(trajectory.episodes)
+        self._gathered.add(update, trajectory.episodes)
         self._trajectory = trajectory
-        return self._updates[-1]
+        return update
 
     def run(self) -> bool:
-        """Trains to the end, or to a signal; saves either way.
+        """Trains to the end, or to a signal; saves either way. A signal before the first update acts as ever.
 
         Returns:
             True at the end, False after a signal (see `stopped_by`).
 
         Raises:
             ActorFailure: actors failed too often; the run is saved.
+            NonFiniteUpdates: too many updates were skipped; the run and the unroll are saved.
             RankLost: another rank is gone; the run is as its last checkpoint has it.
+            SaveError: the last checkpoint could not be written.
         """
         learner, config = self.learner, self.config
+        state = self.state_dict()
+        if self.group.leads:
+            self.checkpoints.prepare(state)
         display = Display(config.total_steps, learner.env_steps)
+        self._first_version = learner.version
         saved_at = time.monotonic()
         self.stopwatch.lap()
         try:
@@ -210,32 +178,44 @@ class Training:
                     except ActorFailure:
                         self._save()
                         raise
+                    except NonFiniteUpdates as error:
+                        self._save()
+                        if self.group.leads:
+                            save_unroll(self.folder / NON_FINITE_UNROLL, error.trajectory)
+                        raise
                     scalars = None
                     if learner.env_steps // self.log_every > points_before:
                         scalars = self._write_point()
                         due = time.monotonic() - saved_at >= config.checkpoint_every_s
+                        due = due and self.group.leads and not self.checkpoints.busy
                         if self.group.exchange([due])[0][0]:  # by the first rank's clock
-                            self._save()
+                            self._save(last=False)
                             saved_at = time.monotonic()
                     display.update(learner.env_steps, scalars)
-                if self._updates:
+                if learner.env_steps < config.total_steps:  # the next point is not yet whole: it goes on
+                    self._save()
+                if self._gathered.updates and self._trajectory is not None:
                     display.update(learner.env_steps, self._write_point())
-                self._save()
+                if learner.env_steps >= config.total_steps:
+                    self._save()
         finally:
             display.close()
             self.close()
         return self.stopped_by is None
 
     def close(self) -> None:
-        """Closes the curves and the environments; `run` does so by itself."""
+        """Closes the curves and the environments, gives the folder back; `run` does so by itself."""
         if self.group.leads:
+            self.checkpoints.close()
             self._curves.close()
         self.runner.close()
+        self._held.close()
 
     def _write_point(self) -> dict[str, float]:
         """One point of every curve, over what happened since the last one."""
+        updates = self._gathered.updates
         with self.stopwatch("logging"):
-            scalars = mean_metrics(self._updates)
+            scalars = mean_metrics(updates)
             gate_scalars, histograms = self._gates()
         elapsed, shares = self.stopwatch.lap()
         if self.group.size > 1:
@@ -244,46 +224,76 @@ class Training:
         figures = self.runner.figures(elapsed, shares.pop("acting") - shares.get("ranks", 0.0))
         figures |= {f"speed/share_{part}": share for part, share in shares.items()}
         figures["vtrace/policy_lag"] = scalars["vtrace/policy_lag"]
-        figures["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in self._updates)
+        figures["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in updates)
         figures["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
-        episodes = Episodes.concatenate(self._episodes)
+        episodes = Episodes.concatenate(self._gathered.episodes)
         ranks = self.group.gather({"figures": figures, "episodes": episodes._asdict()})
         episodes = Episodes.concatenate([Episodes(**rank["episodes"]) for rank in ranks])
         scalars |= (
             episode_metrics(episodes) | gate_scalars | mean_figures([rank["figures"] for rank in ranks])
         )
         scalars["speed/updates"] = self.learner.version
+        self.learner.guard.keep()
+        scalars["learner/skipped_updates"] = self.learner.guard.num_skipped
         if self.group.leads:
             self._curves.write(self.learner.env_steps, scalars, histograms)
-        self._updates, self._episodes = [], []
+        self._gathered.clear()
         self._steps_at_point = self.learner.env_steps
         return scalars
 
-    @torch.no_grad()
     def _gates(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """How far the gates of the core stand open along the last unroll; nothing between two periods."""
         period = self.learner.env_steps // self.gates_every
-        if period == self._gates_period:
+        if period == self._gates_period or self._trajectory is None:
             return {}, {}
         self._gates_period = period
-        trajectory, envs = self._trajectory, slice(NUM_DIAGNOSED_ENVS)
-        inputs = Inputs(*(field[:, envs] for field in trajectory.inputs)).to(self.device)
-        state = tuple(tensor[envs] for tensor in trajectory.core_state)
-        core = self.network.core
-        return gate_metrics(core.unroll_gates(self.network.core_inputs(inputs), state, inputs.resets))
+        return gates_along(self._trajectory, self.network)
 
     def _leave(self, number: signal.Signals) -> None:
+        if self.learner.version == self._first_version and self.group.size == 1:
+            signal.raise_signal(number)  # nothing to save, and compiling may take long
         self._asked_by = number
         if self.group.size == 1:
             self.stopped_by = number
         self.runner.stop()
 
-    def _save(self) -> None:
-        state = {
+    def _save(self, *, last: bool = True) -> None:
+        """Writes a checkpoint, the first rank does; the last one at once, others beside the training."""
+        with self.stopwatch("saving"):
+            state = self.state_dict()
+            if self.group.leads:
+                save = self.checkpoints.finish if last else self.checkpoints.save
+                save(state, self.learner.env_steps, self._gathered.figures())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, of all ranks."""
+        return {
             "learner": self.learner.state_dict(),
             "runner": self.group.collect(self.runner.state_dict()),
             "torch_rng": torch.get_rng_state(),
+            "curves": {
+                "env_steps": self._steps_at_point,
+                "gates_period": self._gates_period,
+                "gathered": self.group.collect(self._gathered.state_dict()),
+            },
         }
-        if self.group.leads:
-            save_checkpoint(self.folder / "checkpoints", state, self.learner.env_steps)
-            self._curves.flush()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a state.
+
+        Raises:
+            KeyError, RuntimeError, TypeError, ValueError: it is another configuration's, or none.
+        """
+        curves, counters = state["curves"], [state["learner"][name] for name in ("version", "env_steps")]
+        if not all(type(count) is int and count >= 0 for count in [*counters, curves["env_steps"]]):
+            raise ValueError("its counters are no counts")
+        self.learner.load_state_dict(state["learner"])
+        own, self._anew = self.group.own_part(state["runner"])
+        if not self.runner.load_state_dict(own):
+            self._anew = self._anew or self.runner.anew
+        torch.set_rng_state(state["torch_rng"])
+        self.runner.publish(self.network.state_dict(), self.learner.version)
+        gathered, other = self.group.own_part(curves["gathered"])
+        self._gathered.load_state_dict({} if other else gathered, self.device)
+        self._steps_at_point, period = curves["env_steps"], curves["gates_period"]
+        self._gates_period = self._steps_at_point // self.gates_every if period is None else period

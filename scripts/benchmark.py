@@ -3,6 +3,7 @@
 python -m scripts.benchmark envs --envs tmaze MiniGrid-MemoryS13-v0
 python -m scripts.benchmark cores --hidden-sizes 128 --learning 80x16 --acting 64
 python -m scripts.benchmark train --envs tmaze passive-match --cores lstm ur-lstm
+python -m scripts.benchmark saving --hidden-sizes 128 1024
 python -m scripts.benchmark scale --env tmaze --learner-rate 1e6 --gigabits-a-s 25
 
 Rates on shared machines move by a quarter from run to run: compare within one table.
@@ -18,6 +19,7 @@ from agents.command_line import parse, usage_errors
 from agents.scaling import Scale
 from agents.speed.cores import Cores
 from agents.speed.envs import Envs
+from agents.speed.saving import Saving
 from agents.speed.training import Train
 
 
@@ -27,6 +29,7 @@ def main(words: Sequence[str]) -> int:
         Annotated[Envs, tyro.conf.subcommand("envs")]
         | Annotated[Cores, tyro.conf.subcommand("cores")]
         | Annotated[Train, tyro.conf.subcommand("train")]
+        | Annotated[Saving, tyro.conf.subcommand("saving")]
         | Annotated[Scale, tyro.conf.subcommand("scale")]
     )
     with usage_errors("benchmark"):

@@ -28,6 +28,8 @@ class Arguments:
     """How many episodes count."""
     seed: int = 0
     """Decides environments and actions; never those of training."""
+    checkpoint: str = "latest"
+    """latest, best (by success over the last 100 episodes of training, or by return), or its env steps."""
     device: str = "cpu"
     """auto, cpu, cuda or cuda:N."""
 
@@ -39,7 +41,7 @@ def main(words: Sequence[str]) -> int:
         if arguments.episodes < 1 or arguments.seed < 0:
             raise ValueError("--episodes must be at least 1 and --seed at least 0")
         device = resolve_device(arguments.device)
-        config, network, env_steps, refused = load_run(arguments.run)
+        config, network, env_steps, refused = load_run(arguments.run, arguments.checkpoint)
     for line in refused:
         say(f"skipped a damaged checkpoint: {line}")
     say(f"weights after {env_steps:,} env steps of {arguments.run}")

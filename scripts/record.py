@@ -45,6 +45,8 @@ class Arguments:
     """Frames per second; a frame is an action."""
     max_actions: int = 1000
     """Longer episodes are cut off."""
+    checkpoint: str = "latest"
+    """latest, best (by success over the last 100 episodes of training, or by return), or its env steps."""
     device: str = "cpu"
     """auto, cpu, cuda or cuda:N."""
 
@@ -55,7 +57,7 @@ def main(words: Sequence[str]) -> int:
         arguments = parse(Arguments, "record", words)
         check(arguments)
         device = resolve_device(arguments.device)
-        config, network, env_steps, refused = load_run(arguments.run)
+        config, network, env_steps, refused = load_run(arguments.run, arguments.checkpoint)
         envs = make_rendered(config, stream_seed(arguments.seed, "evaluation"))
         check_place(arguments.out)
     for line in refused:

@@ -21,6 +21,7 @@ from agents.actor import card_of
 from agents.command_line import parse, usage_errors
 from agents.config import Config
 from agents.intervals import bootstrap_interval
+from agents.metrics import say
 from agents.run_folder import read_config
 from envs import TaskCard
 
@@ -57,7 +58,7 @@ def main(words: Sequence[str]) -> int:
     write_csv(runs, arguments.out.with_suffix(".csv"))
     table = make_table(runs, card)
     arguments.out.with_suffix(".md").write_text(table)
-    print(table, end="")
+    say(table.rstrip("\n"))
     plot(runs, card, arguments.out.with_suffix(".png"))
     return 0
 

@@ -7,7 +7,6 @@ torchrun --nproc-per-node 2 -m scripts.train --env tmaze
 """
 
 import dataclasses
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,29 +16,34 @@ from typing import Annotated
 import tyro
 
 from agents.checkpoint import load_checkpoint
-from agents.command_line import ACTORS_FAILED, FAILED, flags_said, flat, parse, usage_errors
+from agents.checkpoint_writer import SaveError
+from agents.command_line import (
+    ACTORS_FAILED,
+    FAILED,
+    NON_FINITE,
+    complain,
+    flags_said,
+    flat,
+    parse,
+    usage_errors,
+)
 from agents.config import Config, flag
 from agents.config_checks import check
 from agents.distributed import Group, RankLost, group_of_torchrun
 from agents.evaluation import evaluate
+from agents.guard import NonFiniteUpdates
 from agents.metrics import say
 from agents.origins import FLAG, Settings, blame, described, missing_note, settle
 from agents.run_checks import check_run
 from agents.run_folder import RECORD, place_of, read_config_and_lacks, read_origins, record
 from agents.runners.failures import ActorFailure
-from agents.training import Training
+from agents.training import NON_FINITE_UNROLL, Training
 
 NUM_EVALUATION_EPISODES = 1000
-MAY_CHANGE = {"total_steps", "device", "num_threads"}
-MAY_CHANGE |= {
-    "runner",
-    "ray_address",
-    "num_actors",
-    "max_policy_lag",
-    "actor_deadline_s",
-    "max_actor_failures",
-}
-MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s"}
+MAY_CHANGE = {"total_steps", "device", "num_threads", "max_skipped_updates"}
+MAY_CHANGE |= {"runner", "ray_address", "num_actors", "max_policy_lag"}
+MAY_CHANGE |= {"actor_deadline_s", "max_actor_failures"}
+MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints"}
 """What a resumed run may do differently; all else would make it another run."""
 
 
@@ -64,7 +68,7 @@ def main(words: Sequence[str]) -> int:
         with group.joined():
             trained, code = train(words, group)
     except RankLost as error:
-        print(f"train: rank {group.rank}: {flat(error)}", file=sys.stderr)
+        complain(f"train: rank {group.rank}: {flat(error)}")
         return FAILED
     if trained is not None and group.leads:
         conclude(trained)
@@ -108,16 +112,21 @@ def train(words: Sequence[str], group: Group) -> tuple[Training | None, int]:
 
     try:
         finished = training.run()
-    except ActorFailure as error:
-        print(f"train: {flat(error)}", file=sys.stderr)
+    except (ActorFailure, NonFiniteUpdates) as error:
+        complain(f"train: {flat(error)}")
+        if isinstance(error, NonFiniteUpdates):
+            say(f"the unroll is in {training.folder / NON_FINITE_UNROLL}")
         say(f"everything is saved. Go on with\n  python -m scripts.train --resume {training.folder}")
-        return None, ACTORS_FAILED
+        return None, ACTORS_FAILED if isinstance(error, ActorFailure) else NON_FINITE
+    except SaveError as error:
+        complain(f"train: {flat(error)}")
+        return None, FAILED
     if not finished:
         assert training.stopped_by is not None
         steps = training.learner.env_steps
         say(f"stopped by {training.stopped_by.name} at {steps:,} env steps; everything is saved. Go on with")
         say(f"  python -m scripts.train --resume {training.folder}")
-        return None, 130 if training.stopped_by == signal.SIGINT else 143
+        return None, 128 + training.stopped_by
     return training, 0
 
 

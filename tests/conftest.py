@@ -3,3 +3,4 @@
 import torch
 
 torch.set_num_threads(1)
+pytest_plugins = ["figures", "processes"]

@@ -14,7 +14,7 @@ from agents.runners.worker import Recipe
 
 LENGTHS = [[3, 4, 2], [4, 1, 6, 1, 1], [9, 2, 3]]
 A = 4
-ERAS = 97
+ERAS = 180
 ERA = 10_000
 """Episodes of one actor are numbered from (its seed modulo ERAS) * ERA + 1: no two actors' are the same."""
 BIT = 2.0**-10
@@ -137,3 +137,66 @@ class BreaksEnv(gymnasium.Env):
 
 
 gymnasium.register("Breaks-v0", BreaksEnv)
+
+
+class WaitsEnv(gymnasium.Env):
+    """Waits in each step, from some step on."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    num_steps = 0
+
+    def __init__(self, after=0, seconds=600.0):
+        self.after, self.seconds = after, seconds
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.num_steps += 1
+        until = time.monotonic() + self.seconds
+        while self.num_steps > self.after and time.monotonic() < until:
+            time.sleep(0.01)
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+for name, options in {
+    "Sleeps-v0": {},
+    "Slow-v0": {"after": 35, "seconds": 2.0},
+    "Stuck-v0": {"after": 7},
+}.items():
+    gymnasium.register(name, WaitsEnv, kwargs=options)
+
+
+class FailsEnv(gymnasium.Env):
+    """Episodes whose return is the process's id. The first environment of a process fails now and then.
+
+    It is stepped before the others, so that its count of episodes is that of the last whole step.
+    """
+
+    observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    first, num_begun = None, 0
+    """In this process."""
+
+    def __init__(self, folder, share=0.0001):
+        self.file, self.share = Path(folder) / "failed", share
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        FailsEnv.first = FailsEnv.first or self
+        FailsEnv.num_begun += 1
+        self.left = self.np_random.integers(1, 30)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        if self is FailsEnv.first and np.random.default_rng().uniform() < 8 * self.share:
+            with open(self.file, "a") as file:
+                file.write(f"{os.getpid()} {FailsEnv.num_begun}\n")
+            raise OSError("the game crashed")
+        self.left -= 1
+        over = self.left == 0
+        return np.zeros(2, np.float32), float(os.getpid() * over), bool(over), False, {}
+
+
+gymnasium.register("Fails-v0", FailsEnv, disable_env_checker=True)

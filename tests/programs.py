@@ -1,6 +1,13 @@
 """What every program owes its user when the words are wrong."""
 
+import os
+from pathlib import Path
+
 import pytest
+
+ROOT = Path(__file__).parent.parent
+TESTS_IN_PATH = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+"""Environment of a program among the tests: it imports from the project and from beside it."""
 
 
 def tree(folder):

@@ -50,3 +50,16 @@ def test_benchmark_of_cores(capsys):
 )
 def test_benchmark_checks_its_words(tmp_path, capsys, words, part):
     assert_one_line(benchmark.main, ["cores", *words], 2, tmp_path, capsys, part)
+
+
+def test_benchmark_of_saving(capsys):
+    """A line for each size: of the checkpoint, of the wait, of the updates meanwhile."""
+    assert benchmark.main(["saving", "--hidden-sizes", "4", "6", "--repeats", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["H=4", "H=6"]
+    assert all("training waits" in line and "meanwhile" in line for line in lines)
+
+
+@pytest.mark.parametrize("words", [["--hidden-sizes", "0"], ["--repeats", "0"]])
+def test_benchmark_of_saving_checks_its_words(tmp_path, capsys, words):
+    assert_one_line(benchmark.main, ["saving", *words], 2, tmp_path, capsys, words[0])

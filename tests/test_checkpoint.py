@@ -1,90 +1,17 @@
-"""Checkpoints: what goes in comes out, and whatever is damaged, cut, missing or foreign is found out."""
+"""The checkpoints of a run: what goes in comes out, whole or not at all; which stay and which are chosen."""
 
-import json
-import math
-import os
-import pickle
-import shutil
-
-import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
+from checkpoint_states import FILES, assert_same, new_state, newest, save_two
 
-from agents import checkpoint
-from agents.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-
-FILES = ("tensors.safetensors", "state.json", "manifest.json")
-
-
-def new_state(step=0):
-    """Everything that a run keeps, and what it might."""
-    generator = np.random.default_rng(step)
-    shared = torch.arange(10.0)
-    return {
-        "version": step,
-        "nothing": None,
-        "flag": True,
-        "name": "ur-lstm, σ",
-        "share": 0.1 + step,
-        "list": [1, 2.5, "a", None, [3]],
-        "empty": {},
-        "scalar": torch.tensor(3.5),
-        "mask": torch.tensor([True, False]),
-        "strided": torch.arange(12).reshape(3, 4).t()[1:],
-        "shared": shared,
-        "view": shared[2:5],
-        "none of them": torch.zeros(0, 3),
-        "deep": {
-            "array": generator.integers(0, 2**64, (3, 5), np.uint64),
-            "ended": np.array([False, True]),
-            "bytes": torch.arange(256, dtype=torch.uint8),
-            "float64": generator.normal(size=(2, 2)),
-            "weight": torch.full((2, 2), math.nan, requires_grad=True),
-            "deeper": {"empty": {}, "count": 2**60, "half": torch.tensor([0.5], dtype=torch.bfloat16)},
-        },
-    }
-
-
-def assert_same(ours, theirs, path="state"):
-    """Compares nested values by type, dtype, shape and bits; arrays come back as tensors."""
-    if isinstance(theirs, dict):
-        assert isinstance(ours, dict), path
-        assert ours.keys() == theirs.keys(), path
-        for key in theirs:
-            assert_same(ours[key], theirs[key], f"{path}/{key}")
-    elif isinstance(theirs, torch.Tensor | np.ndarray):
-        theirs = torch.as_tensor(theirs).detach()
-        assert isinstance(ours, torch.Tensor), path
-        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape), path
-        assert torch.equal(ours.isnan(), theirs.isnan()), path
-        assert torch.equal(ours[~ours.isnan()], theirs[~theirs.isnan()]), path
-    else:
-        assert (type(ours), ours) == (type(theirs), theirs), path
+from agents import checkpoint, checkpoint_format
+from agents.checkpoint import load_checkpoint, save_checkpoint
+from agents.checkpoint_format import CheckpointError
 
 
 @pytest.fixture
 def two(tmp_path):
     """A folder with checkpoints of steps 100 and 200."""
-    for step in (100, 200):
-        save_checkpoint(tmp_path, new_state(step), step)
-    return tmp_path
-
-
-def newest(folder):
-    """The folder of the newest checkpoint."""
-    return folder / f"step-{200:015d}"
-
-
-def assert_the_older_one_is_used(folder, *words):
-    """Loads, and looks for words in the line about the newer one."""
-    state, path, refused = load_checkpoint(folder)
-    assert path.name == f"step-{100:015d}"
-    assert_same(state, new_state(100))
-    (line,) = refused
-    assert "\n" not in line
-    for word in words:
-        assert word in line, line
+    return save_two(tmp_path)
 
 
 def test_round_trip(tmp_path):
@@ -111,7 +38,7 @@ def test_a_state_is_not_changed_by_saving(tmp_path):
 
 def test_the_newest_three_are_kept(tmp_path):
     """Mutation: the oldest kept."""
-    for step in (1, 2, 30, 4, 500):
+    for step in (1, 2, 4, 30, 500):
         save_checkpoint(tmp_path, {"step": step}, step)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [f"step-{step:015d}" for step in (4, 30, 500)]
@@ -130,20 +57,24 @@ def test_the_same_step_again(two):
 
 
 def crash_points():
-    """Names of what a save calls: at each call of each of them it may be stopped."""
-    points = [("flush", n) for n in range(5)] + [("save_file", 0), ("measure", 0), ("measure", 1)]
-    return [*points, ("seal", 0), ("write_text", 0), ("write_text", 1), ("rename", 0), ("rename", 1)]
+    """Names of what a save calls, with whose: at each call of each of them it may be stopped."""
+    files = [("flush", n) for n in range(4)] + [("save_file", 0), ("measure", 0), ("measure", 1), ("seal", 0)]
+    paths = [("write_text", 0), ("write_text", 1), ("rename", 0), ("rename", 1)]
+    points = [(checkpoint_format, *point) for point in files] + [(checkpoint.Path, *point) for point in paths]
+    return [*points, (checkpoint, "flush", 0)]
 
 
-@pytest.mark.parametrize(("function", "call"), crash_points())
+@pytest.mark.parametrize(("owner", "function", "call"), crash_points())
 @pytest.mark.parametrize("cleanup", [False, True], ids=["killed", "raised"])
 @pytest.mark.parametrize("step", [200, 300], ids=["same step", "new step"])
-def test_a_save_that_is_stopped(function, call, cleanup, step, two, monkeypatch):
+def test_a_save_that_is_stopped(owner, function, call, cleanup, step, two, monkeypatch):
     """Wherever a save is stopped, the older checkpoints stay, and what it left is neither read nor kept.
 
-    The new one is read once its folder has its name, that is after the last rename, and not before.
+    The new one is read once its folder has its name, that is after the last rename, and not before. The
+    former one of the same step is read until then.
 
-    Mutations: files written into the folder of the final name; the old folder of a step removed first.
+    Mutations: files written into the folder of the final name; the former folder of a step removed first, or
+    not looked for.
     """
 
     class Stop(BaseException):
@@ -158,7 +89,6 @@ def test_a_save_that_is_stopped(function, call, cleanup, step, two, monkeypatch)
             raise Stop
         return original(*arguments, **keywords)
 
-    owner = checkpoint.Path if function in ("write_text", "rename") else checkpoint
     original = getattr(owner, function)
     monkeypatch.setattr(owner, function, stopping)
     if not cleanup:  # as kill -9: nothing is tidied up
@@ -173,10 +103,9 @@ def test_a_save_that_is_stopped(function, call, cleanup, step, two, monkeypatch)
 
     state, path, refused = load_checkpoint(two)
     assert refused == []
-    renamed = not stopped or (function, call) == ("flush", 4)
-    expected = 300 if renamed else 100 if (function, call) == ("rename", 1) else 200
-    assert_same(state, new_state(expected))
-    assert path.name == f"step-{step if renamed else expected:015d}"
+    renamed = not stopped or owner is checkpoint
+    assert_same(state, new_state(300 if renamed else 200))
+    assert f"step-{step if renamed else 200:015d}" in path.name
     # What is left of it goes with the next save.
     save_checkpoint(two, new_state(400), 400)
     assert all(path.name.startswith("step-") for path in two.iterdir())
@@ -191,186 +120,6 @@ def test_a_folder_under_a_temporary_name_is_not_read(two):
         load_checkpoint(two)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_single_bytes_flipped(name, two):
-    """Each flip is found, at whatever place, and the message names the file.
-
-    Mutations: any of the checksums not compared (the manifest's own too).
-    """
-    generator = np.random.default_rng(FILES.index(name))
-    path = newest(two) / name
-    whole = path.read_bytes()
-    places = [*generator.integers(len(whole), size=60).tolist(), 0, len(whole) - 1]
-    for place in places:
-        flipped = bytearray(whole)
-        flipped[place] ^= int(generator.choice([1 << bit for bit in range(8)] + [generator.integers(1, 256)]))
-        path.write_bytes(flipped)
-        assert_the_older_one_is_used(two, name)
-    path.write_bytes(whole)
-    assert load_checkpoint(two)[1:] == (newest(two), [])
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), [(b"\n", b"\r"), (b"\n ", b"\n\t"), (b"\n}", b"}\n"), (b"1", b"1.0")]
-)
-def test_a_manifest_that_means_the_same(old, new, two):
-    """Other bytes are damage, even where they stand for the same values.
-
-    Mutation: the manifest read as text, where a carriage return is a new line.
-    """
-    path = newest(two) / "manifest.json"
-    changed = path.read_bytes().replace(old, new, 1)
-    assert json.loads(changed) == json.loads(path.read_bytes())
-    path.write_bytes(changed)
-    assert_the_older_one_is_used(two, "manifest.json")
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_files_cut_emptied_and_deleted(name, two):
-    """Mutation: a missing file's error let through."""
-    path = newest(two) / name
-    whole = path.read_bytes()
-    for length in (0, 1, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        assert_the_older_one_is_used(two, name)
-    path.unlink()
-    assert_the_older_one_is_used(two, name)
-    path.mkdir()
-    assert_the_older_one_is_used(two, name)
-
-
-def test_a_file_that_may_not_be_read(two, monkeypatch):
-    """Mutation: errors of the disk let through."""
-
-    def deny(path, *arguments):
-        if str(path).startswith(str(newest(two))) and str(path).endswith("state.json"):
-            raise PermissionError(13, "Permission denied")
-        return open(path, *arguments)
-
-    monkeypatch.setattr(checkpoint, "open", deny, raising=False)
-    assert_the_older_one_is_used(two, "state.json", "Permission denied")
-
-
-def test_none_verifies(two, tmp_path):
-    """The error names every file that was refused; nothing starts from scratch in silence.
-
-    Mutation: an empty state given back.
-    """
-    (newest(two) / "state.json").write_text("{}")
-    (two / f"step-{100:015d}" / "manifest.json").unlink()
-    with pytest.raises(CheckpointError) as error:
-        load_checkpoint(two)
-    message = str(error.value)
-    assert "verifies" in message
-    assert str(newest(two) / "state.json") in message
-    assert f"step-{100:015d}/manifest.json" in message
-    with pytest.raises(CheckpointError, match="no checkpoint in"):
-        load_checkpoint(tmp_path / "empty")
-
-
-def sealed(folder, **files):
-    """Writes a checkpoint with these files and a manifest that vouches for them: a forger's work."""
-    folder.mkdir()
-    for name, content in files.items():
-        (folder / {"tensors": FILES[0], "values": FILES[1]}[name]).write_bytes(content)
-    manifest = {
-        "format_version": checkpoint.FORMAT_VERSION,
-        "env_steps": 200,
-        "files": {name: checkpoint.measure(folder / name) for name in FILES[:2]},
-    }
-    (folder / FILES[2]).write_text(checkpoint.seal(manifest))
-    return folder
-
-
-class Bomb:
-    """What a hostile pickle does when it is opened: it makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-def test_nothing_is_executed(two, tmp_path):
-    """A pickle under the name of the tensors is refused and not opened, though the manifest vouches for it.
-
-    Mutation: pickle tried where safetensors fails.
-    """
-    for content in (pickle.dumps(Bomb(tmp_path / "exploded")), torch_pickle(tmp_path)):
-        shutil.rmtree(newest(two))
-        sealed(newest(two), tensors=content, values=b"{}")
-        assert_the_older_one_is_used(two, "tensors.safetensors")
-    assert not (tmp_path / "exploded").exists()
-    pickle.loads(pickle.dumps(Bomb(tmp_path / "exploded")))
-    assert (tmp_path / "exploded").exists()  # so it does explode where it is opened
-
-
-def torch_pickle(folder):
-    """The same within what torch.save writes."""
-    torch.save({"weights": Bomb(folder / "exploded")}, folder / "hostile.pt")
-    content = (folder / "hostile.pt").read_bytes()
-    (folder / "hostile.pt").unlink()
-    return content
-
-
-HOSTILE_TENSORS = {
-    "a header of 2 GB": (2**31).to_bytes(8, "little") + b"{}",
-    "a header of 2^63 bytes": (2**63).to_bytes(8, "little") + b"{}",
-    "overlapping": {"a": [0, 8], "b": [4, 12]},
-    "beyond the end": {"a": [0, 8], "b": [8, 4000]},
-    "backwards": {"a": [8, 0]},
-    "empty": b"",
-}
-HOSTILE_VALUES = {
-    "nested a million deep": b"[" * 10**6,
-    "no table": b"[1, 2]",
-    "no text": b"\xff\xfe",
-    "a text where a table must be": b'{"deep": "text"}',
-}
-
-
-@pytest.mark.parametrize("kind", HOSTILE_TENSORS)
-def test_hostile_tensors(kind, two):
-    """Mutation: only the loader's own errors caught."""
-    content = HOSTILE_TENSORS[kind]
-    if isinstance(content, dict):
-        fields = {name: {"dtype": "F32", "shape": [2], "data_offsets": o} for name, o in content.items()}
-        header = json.dumps(fields).encode()
-        content = len(header).to_bytes(8, "little") + header + bytes(12)
-    shutil.rmtree(newest(two))
-    sealed(newest(two), tensors=content, values=b"{}")
-    assert_the_older_one_is_used(two, "tensors.safetensors")
-
-
-@pytest.mark.parametrize("kind", HOSTILE_VALUES)
-def test_hostile_values(kind, two, tmp_path):
-    """Mutation: a RecursionError or a TypeError let through."""
-    save_file({"deep/array": torch.zeros(2), "deep/deeper/x": torch.zeros(2)}, tmp_path / "tensors")
-    tensors = (tmp_path / "tensors").read_bytes()
-    (tmp_path / "tensors").unlink()
-    shutil.rmtree(newest(two))
-    sealed(newest(two), tensors=tensors, values=HOSTILE_VALUES[kind])
-    assert_the_older_one_is_used(two, "state.json")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"[" * 10**6, b"null", b"[]", b"{}", b'{"format_version": 1}', b'{"format_version": 99, "sha256": ""}'],
-    ids=["deep", "null", "list", "empty", "half", "of the future"],
-)
-def test_hostile_manifests(content, two):
-    """Mutation: the version not looked at; an AttributeError let through."""
-    (newest(two) / "manifest.json").write_bytes(content)
-    assert_the_older_one_is_used(two, "manifest.json", "format" if b"99" in content else "")
-
-
-def test_a_manifest_of_another_checkpoint(two):
-    """Mutation: the sizes and checksums in the manifest not compared."""
-    shutil.copy(two / f"step-{100:015d}" / "manifest.json", newest(two) / "manifest.json")
-    assert_the_older_one_is_used(two, "sha256")
-
-
 def test_a_full_disk(two, monkeypatch):
     """The error comes through, the older checkpoints stay and nothing is left of the new one.
 
@@ -380,8 +129,119 @@ def test_a_full_disk(two, monkeypatch):
     def full(*arguments, **keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint_format, "save_file", full)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(two, new_state(300), 300)
     assert sorted(path.name for path in two.iterdir()) == [f"step-{step:015d}" for step in (100, 200)]
     assert_same(load_checkpoint(two)[0], new_state(200))
+
+
+def names(folder):
+    """Env steps of the checkpoints that are there, and names of whatever else is."""
+    return sorted(
+        int(path.name[5:]) if path.name.startswith("step-") else path.name for path in folder.iterdir()
+    )
+
+
+def save_rated(folder, steps, keep=2, **figures):
+    """Saves a state that says how its episodes went."""
+    return save_checkpoint(folder, {"step": steps}, steps, figures=figures, keep=keep)
+
+
+def test_the_best_is_kept_besides(tmp_path):
+    """It stays while a better one is missing; of two that are as good, the newer.
+
+    Mutations: the best by its return where success is known; the older of equals; no best kept.
+    """
+    for steps, success, total in (
+        (1, 0.2, 9),
+        (2, 0.9, 1),
+        (3, 0.5, 9),
+        (4, 0.9, 0),
+        (5, 0.1, 9),
+        (6, 0.1, 9),
+    ):
+        save_rated(tmp_path, steps, episodes=100, success=success, **{"return": total})
+        if steps == 3:
+            assert names(tmp_path) == [2, 3]
+    assert names(tmp_path) == [4, 5, 6]
+    assert load_checkpoint(tmp_path, "best")[0] == {"step": 4}
+    assert load_checkpoint(tmp_path)[0] == {"step": 6}
+    assert load_checkpoint(tmp_path, "5")[0] == {"step": 5}
+
+
+def test_a_mean_over_few_episodes_is_not_the_best(tmp_path):
+    """Nor is a checkpoint that tells nothing; where success is not told, the return counts.
+
+    Mutation: the number of episodes not looked at.
+    """
+    save_rated(tmp_path, 1, keep=9, episodes=99, **{"return": 50.0})
+    save_rated(tmp_path, 2, keep=9, episodes=100, **{"return": -3.0})
+    save_rated(tmp_path, 3, keep=9, episodes=100, **{"return": -5.0})
+    save_rated(tmp_path, 4, keep=9, episodes=0)
+    ranked = checkpoint.rank(checkpoint.list_checkpoints(tmp_path))
+    assert [checkpoint.steps_of(path) for _, path in ranked] == [2, 3, 1]
+    assert ranked[0][0] == "return -3 over 100 episodes of training"
+
+
+def test_a_damaged_best_hides_nothing(tmp_path):
+    """The latest is read as ever, and the next best is said to take its place.
+
+    Mutations: the error of its manifest let through; the best read before it is verified.
+    """
+    for steps, success in ((1, 0.9), (2, 0.5), (3, 0.4)):
+        save_rated(tmp_path, steps, keep=3, episodes=100, success=success)
+    (tmp_path / f"step-{1:015d}" / FILES[1]).write_text("{}")
+    state, _, refused = load_checkpoint(tmp_path, "best")
+    assert state == {"step": 2}
+    assert "state.json" in refused[0]
+    (tmp_path / f"step-{1:015d}" / FILES[2]).write_text('{"figures": 1}')
+    assert load_checkpoint(tmp_path, "best")[::2] == ({"step": 2}, [])
+    assert load_checkpoint(tmp_path)[::2] == ({"step": 3}, [])
+
+
+def test_checkpoints_that_were_passed_over_are_set_aside(tmp_path):
+    """A run that went on from an older one keeps what it saves; what it passed over stays to be looked at.
+
+    Mutations: the newest by name kept, which would remove what was just saved; the refused removed.
+    """
+    for steps in (1, 30, 40, 50):
+        save_rated(tmp_path, steps, keep=4)
+    for steps in (30, 40, 50):
+        (tmp_path / f"step-{steps:015d}" / FILES[1]).write_text("{}")
+    assert load_checkpoint(tmp_path)[0] == {"step": 1}
+    save_rated(tmp_path, 2, keep=2)
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {f"step-{n:015d}" for n in (1, 2)} | {f"refused-step-{n:015d}" for n in (30, 40, 50)}
+    assert load_checkpoint(tmp_path)[::2] == ({"step": 2}, [])
+
+
+def test_words_for_a_checkpoint(two):
+    """Mutations: the nearest step taken; a bad word taken for the latest."""
+    for word in ("150", "newest", "2e2.5", "-200"):
+        with pytest.raises(ValueError, match=r"--checkpoint .*200, 100") as error:
+            load_checkpoint(two, word)
+        assert "\n" not in str(error.value)
+    assert load_checkpoint(two, "2e2")[1] == newest(two)
+    with pytest.raises(CheckpointError, match="there is no best"):
+        load_checkpoint(two, "best")
+    (newest(two) / FILES[1]).write_text("{}")
+    with pytest.raises(CheckpointError, match="verifies"):  # who names one wants no other
+        load_checkpoint(two, "200")
+
+
+@pytest.mark.parametrize("error", [KeyError("a"), RuntimeError("two\nlines"), ValueError(), OverflowError()])
+def test_one_that_does_not_fit(two, error):
+    """Whoever takes a state over may find it of another shape: then the one before is tried.
+
+    Mutation: the error let through.
+    """
+
+    def use(state):
+        if state["version"] == 200:
+            raise error
+
+    state, _, (line,) = load_checkpoint(two, use=use)
+    assert state["version"] == 100
+    assert "does not fit" in line
+    assert "\n" not in line

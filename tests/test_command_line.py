@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agents.checkpoint import CheckpointError
+from agents.checkpoint_format import CheckpointError
 from agents.command_line import flat, one_line, parse, usage_errors
 
 

@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file
 from two_ranks import CORES, B, learn, small
 
-from agents.checkpoint import load_checkpoint, split_state
+from agents.checkpoint import load_checkpoint
+from agents.checkpoint_format import split_state
 from agents.config import Config
 from agents.distributed import ALONE, Group, unpack
 from agents.run_folder import read_config

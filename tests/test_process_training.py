@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+import runs
 import torch
 from fickle_envs import BreaksEnv
+from processes import assert_gone, children
 
-from agents.checkpoint import load_checkpoint, split_state
+from agents.checkpoint import load_checkpoint
+from agents.checkpoint_format import split_state
 from agents.config import Config
 from agents.run_folder import read_config
 from agents.runners import process
@@ -41,36 +44,6 @@ def small(folder, **changes):
     return dataclasses.replace(config, **changes)
 
 
-def children(pid):
-    """The processes that a process has started, by id."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            found.append(int(folder.name))
-    return found
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def assert_gone(pids, limit_s=5.0):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until and any(map(is_alive, pids)):
-        time.sleep(0.05)
-    left = [pid for pid in pids if is_alive(pid)]
-    for pid in left:
-        os.kill(pid, signal.SIGKILL)
-    assert not left
-
-
 def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path):
     """Weights and the optimiser's moments are bit for bit the same.
 
@@ -86,6 +59,27 @@ def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path
     names = [name for name in states[0] if name.startswith("learner/")]
     assert len(names) > 20
     assert all(torch.equal(states[0][name], states[1][name]) for name in names)
+
+
+def test_a_resumed_run_has_all_but_the_episodes(tmp_path):
+    """Weights, optimiser, counters, what waits for its point, to the bit; that episodes begin anew is said.
+
+    Mutations: the optimiser's moments or the updates before the point left out of the state.
+    """
+    half = runs.train(small(tmp_path, log_every_steps=30), stop_after=4)
+    again, lines = runs.resumed(half.folder)
+    assert lines[1:] == ["actors in processes of their own keep no state, so episodes start anew"]
+    ours, theirs = split_state(again.state_dict()), runs.state_of(half)
+    names = [name for name in theirs[0] if not name.startswith("runner/")]
+    assert len(names) > 20
+    assert ours[0].keys() == theirs[0].keys()
+    for name in names:
+        assert torch.equal(ours[0][name], theirs[0][name]), name
+    assert (ours[1]["learner"], ours[1]["curves"]) == (theirs[1]["learner"], theirs[1]["curves"])
+    assert 0 < again._steps_at_point < again.learner.env_steps
+    runs.finish(again)
+    steps = [row["env_steps"] for row in runs.points(half.folder)]
+    assert steps == sorted(set(steps))
 
 
 def begin(tmp_path, *words):

@@ -19,7 +19,8 @@ from fickle_envs import BIT, ERA, ERAS, A, check_column, numbered_recipe, tell_v
 from gymnasium.spaces import Box
 from ray.cluster_utils import Cluster
 
-from agents.checkpoint import load_checkpoint, split_state
+from agents.checkpoint import load_checkpoint
+from agents.checkpoint_format import split_state
 from agents.config import Config
 from agents.runners import Stopped
 from agents.runners.failures import ActorFailure, Failures, Limits

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from programs import assert_one_line, tree
 
+from agents.checkpoint import load_checkpoint, save_checkpoint
 from scripts import benchmark, evaluate, report, train
 
 ROOT = Path(__file__).parent.parent
@@ -179,13 +180,34 @@ def test_no_checkpoint_that_verifies(main, words, run, capsys):
     assert_one_line(main, words(run), 5, run, capsys, "no checkpoint in")
 
 
+def test_which_checkpoint(run, capsys):
+    """The latest, the best or one of a step acts, as its first line says; another word is bad input.
+
+    Mutation: the word not handed on.
+    """
+    latest = max((run / "checkpoints").iterdir())
+    state, _, _ = load_checkpoint(run / "checkpoints")
+    shutil.rmtree(latest)
+    steps = int(latest.name[5:])
+    for age, success in ((100, 0.9), (200, 0.5), (steps, 0.4)):
+        state["learner"]["env_steps"] = age
+        figures = {"episodes": 100, "success": success}
+        save_checkpoint(run / "checkpoints", state, age, figures=figures)
+    for words, age in (([], steps), (["latest"], steps), (["best"], 100), (["200"], 200), (["2e2"], 200)):
+        words = ["--checkpoint", *words] if words else []
+        assert evaluate.main([str(run), "--episodes", "2", *words]) == 0
+        assert capsys.readouterr().out.startswith(f"weights after {age:,} env steps")
+    for word in ("newest", "150", "-1"):
+        words = [run, f"--checkpoint={word}"]
+        assert_one_line(evaluate.main, words, 2, run, capsys, "--checkpoint")
+
+
 @BOTH
 def test_a_checkpoint_of_another_configuration(main, words, run, capsys):
     """Mutation: torch's error of many lines let through."""
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "hidden_size": 8}))
-    code = 2 if main is train.main else 5
-    assert_one_line(main, words(run), code, run, capsys, "does not fit")
+    assert_one_line(main, words(run), 5, run, capsys, "does not fit")
 
 
 @pytest.mark.parametrize(
@@ -333,7 +355,7 @@ def test_a_finished_run(finished):
     Mutation: a file left out, or NaN written where JSON knows none.
     """
     names = {path.name.split(".")[0] for path in finished.iterdir()}
-    assert names == {"config", "origins", "events", "metrics", "checkpoints", "evaluation"}
+    assert names == {"config", "lock", "origins", "events", "metrics", "checkpoints", "evaluation"}
     figures = json.loads((finished / "evaluation.json").read_text())
     assert figures["episodes"] == 1000
     assert figures["env_steps"] >= 300

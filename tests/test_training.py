@@ -1,93 +1,33 @@
 """Runs: what they leave behind, how they stop, and that a resumed one is the one that never stopped."""
 
-import dataclasses
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from runs import assert_same_runs, finish, points, resumed, small, state_of, train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from agents import checkpoint_writer
 from agents.actor import make_envs
-from agents.checkpoint import load_checkpoint, split_state
-from agents.config import Config
+from agents.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint, steps_of
+from agents.checkpoint_format import read_manifest
 from agents.run_folder import read_config
 from agents.training import Training
 from envs import ENVS, GymVectorEnv
 from envs.tasks.tmaze import TMaze
+from scripts.train import main
 
 ROOT = Path(__file__).parent.parent
 CORES = ["lstm", "chrono", "ur-lstm", "on-lstm", "memoryless"]
-
-
-def small(folder: Path, **changes) -> Config:
-    """A run of a few updates: T=5, B=3, episodes of 4 rows, so that borders drift against the unrolls."""
-    config = Config(
-        env="tmaze",
-        env_opt=("length=2",),
-        hidden_size=6,
-        encoder_size=4,
-        num_envs=3,
-        unroll_length=5,
-        total_steps=300,
-        log_every_steps=20,
-        log_dir=str(folder),
-        runner="local",
-    )
-    return dataclasses.replace(config, **changes)
-
-
-def train(config: Config, *, stop_after: int | None = None) -> Training:
-    """Trains to the end, or as if a signal came after so many updates."""
-    training = Training(config)
-    training.create()
-    finish(training, stop_after)
-    return training
-
-
-def finish(training: Training, stop_after: int | None = None) -> None:
-    step = training.step
-
-    def counted() -> None:
-        step()
-        if training.learner.version == stop_after:
-            training.stopped_by = signal.SIGINT
-
-    training.step = counted
-    assert training.run() == (stop_after is None)
-
-
-def resumed(folder: Path) -> tuple[Training, list[str]]:
-    training = Training(read_config(folder))
-    return training, training.restore(folder)
-
-
-def state_of(training: Training) -> tuple[dict[str, torch.Tensor], dict]:
-    """Everything that the newest checkpoint holds."""
-    return split_state(load_checkpoint(training.folder / "checkpoints")[0])
-
-
-def assert_equal_states(one: Training, other: Training) -> None:
-    (tensors, values), (other_tensors, other_values) = state_of(one), state_of(other)
-    assert tensors.keys() == other_tensors.keys()
-    for name in tensors:
-        assert torch.equal(tensors[name], other_tensors[name]), name
-    assert values == other_values
-
-
-def points(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def without_speed(rows: list[dict]) -> list[dict]:
-    return [{k: v for k, v in row.items() if not k.startswith("speed/")} for row in rows]
 
 
 def test_run_folder(tmp_path):
@@ -98,6 +38,7 @@ def test_run_folder(tmp_path):
     assert read_config(folder) == training.config
     assert {path.name.split(".")[0] for path in folder.iterdir()} == {
         "config",
+        "lock",
         "metrics",
         "checkpoints",
         "events",
@@ -140,13 +81,16 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path, core):
     assert "resuming from" in lines[0]
     finish(again)
     assert again.learner.version == whole.learner.version > 22
-    assert_equal_states(whole, again)
+    assert_same_runs(whole, again)
 
 
 def test_a_resumed_run_has_the_same_curves(tmp_path):
-    """Points after the checkpoint are taken back, none is doubled; later ones equal the whole run's.
+    """Points after the checkpoint are taken back, none is doubled; all equal the whole run's.
 
-    Mutations: `drop_points_after` keeps every line; no purge_step for TensorBoard.
+    So does the one that was not yet whole where the run stopped.
+
+    Mutations: `drop_points_after` keeps every line; no start of a session for TensorBoard; what had been
+    gathered for the next point left out of the state.
     """
     whole = train(small(tmp_path))
     half = train(small(tmp_path), stop_after=10)
@@ -157,18 +101,12 @@ def test_a_resumed_run_has_the_same_curves(tmp_path):
         events.add_scalar("loss/total", 1.0, cut + 1)
     again, _ = resumed(half.folder)
     finish(again)
-    steps = [row["env_steps"] for row in points(again.folder)]
-    assert steps == sorted(set(steps))
-    later = [row for row in without_speed(points(whole.folder)) if row["env_steps"] > cut + 20]
-    assert later
-    assert later == [row for row in without_speed(points(again.folder)) if row["env_steps"] > cut + 20]
-    scalars = EventAccumulator(str(again.folder)).Reload().Scalars("loss/total")
-    assert [event.step for event in scalars] == steps
+    assert_same_runs(whole, again)
 
 
 def test_two_runs_of_one_seed_are_one_run(tmp_path):
     """Mutation: the actor's generator seeded from the clock."""
-    assert_equal_states(train(small(tmp_path)), train(small(tmp_path)))
+    assert_same_runs(train(small(tmp_path)), train(small(tmp_path)))
 
 
 def test_another_seed_is_another_run(tmp_path):
@@ -215,11 +153,128 @@ def test_whose_version_of_the_task(tmp_path, monkeypatch, backend, kind, options
     assert read_config(training.folder).env_backend == "auto"
 
 
-def test_only_the_newest_checkpoints_stay(tmp_path):
-    training = train(small(tmp_path, checkpoint_every_s=0.0))
-    names = sorted(path.name for path in (training.folder / "checkpoints").iterdir())
-    assert len(names) == 3
-    assert names[-1] == f"step-{training.learner.env_steps:015d}"
+def test_the_newest_checkpoints_stay_and_the_best(tmp_path):
+    """They are written beside the training; the run's end waits for the last one.
+
+    Mutations: the configured number not handed on; the last one not waited for; no figures handed on.
+    """
+    training = train(small(tmp_path, checkpoint_every_s=0.0, keep_checkpoints=2))
+    paths = list_checkpoints(training.folder / "checkpoints")
+    assert 2 <= len(paths) <= 3
+    assert steps_of(paths[0]) == training.learner.env_steps
+    assert read_manifest(paths[0])["figures"]["episodes"] > 50
+    assert len(list((training.folder / "checkpoints").iterdir())) == len(paths)
+
+
+def test_saving_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    """The run takes its steps while a checkpoint is being written, and begins no second one.
+
+    Mutations: written in the loop; a copy taken, and thrown away, while one is written.
+    """
+    written, go = [], threading.Event()
+
+    def slow(folder, snapshot, **words):
+        written.append(snapshot.env_steps)
+        if snapshot.env_steps < 300:
+            assert go.wait(30)
+        return publish(folder, snapshot, **words)
+
+    publish = checkpoint_writer.publish
+    monkeypatch.setattr(checkpoint_writer, "publish", slow)
+    training = Training(small(tmp_path, checkpoint_every_s=0.0))
+    training.create()
+    step = training.step
+
+    def last() -> None:
+        step()
+        if training.learner.env_steps >= 300:
+            go.set()
+
+    training.step = last
+    assert training.run()
+    assert len(written) == 2
+    assert written[0] < 40
+    assert_same_runs(training, train(small(tmp_path)))
+
+
+def test_a_checkpoint_that_does_not_fit_is_passed_over(tmp_path):
+    """It verifies, but its shapes, kinds or counters are none of this run; what is written next is kept.
+
+    Mutations: any of the actor's shapes, or the counters, not looked at; the newest by name kept.
+    """
+    run = train(small(tmp_path), stop_after=4)
+    folder, older = run.folder, run.learner.env_steps
+
+    def spoil(change) -> None:
+        state, _, _ = load_checkpoint(folder / "checkpoints", str(older))
+        change(state)
+        save_checkpoint(folder / "checkpoints", state, 250, keep=99)
+        training, lines = resumed(folder)
+        training.close()
+        assert "does not fit" in lines[0]
+        assert "step-000000000000250" in lines[0]
+        assert training.learner.env_steps == older
+
+    runner = ["runner"]
+    for path, name, value in (
+        (["learner"], "env_steps", "many"),
+        (["learner"], "version", -1),
+        (["learner", "network"], "policy.bias", torch.zeros(5)),
+        (["learner", "optimizer", "policy.bias"], "exp_avg", torch.zeros(5)),
+        (runner, "generator", torch.zeros(3, dtype=torch.uint8)),
+        (runner, "ended", torch.zeros(2, dtype=torch.bool)),
+        ([*runner, "row"], "prev_rewards", torch.zeros(3, dtype=torch.float64)),
+        ([*runner, "core_state"], "0", torch.zeros(3, 7)),
+        ([*runner, "envs"], "observations", torch.zeros(1)),
+        ([], "torch_rng", torch.zeros(4, dtype=torch.uint8)),
+        (["curves"], "gathered", {"names": 3}),
+        (["curves"], "env_steps", None),
+        ([], "learner", []),
+    ):
+
+        def change(state, path=path, name=name, value=value) -> None:
+            for part in path:
+                state = state[part]
+            assert name in state
+            state[name] = value
+
+        spoil(change)
+    training, _ = resumed(folder)
+    finish(training, 5)
+    assert [steps_of(path) for path in list_checkpoints(folder / "checkpoints")] == [
+        training.learner.env_steps,
+        older,
+    ]
+    assert (folder / "checkpoints" / "refused-step-000000000000250").is_dir()
+
+
+def test_a_last_checkpoint_that_fails(tmp_path, capsys):
+    """Exit 1 and one loud line; the run itself went to its end. Mutation: exit 0."""
+    words = [
+        "--log-dir",
+        str(tmp_path),
+        "--total-steps",
+        "300",
+        "--env-opt",
+        "length=2",
+        "--hidden-size",
+        "6",
+    ]
+    create = Training.create
+
+    def blocked(training):
+        folder = create(training)
+        (folder / "checkpoints").write_text("no folder")
+        return folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Training, "create", blocked)
+        assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert "100 %" in out
+    assert err.startswith("train: the last checkpoint, of ")
+    assert "was NOT written" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

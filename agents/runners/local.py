@@ -4,12 +4,21 @@ import copy
 from typing import Any
 
 import torch
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import VectorEnv, VectorWrapper
 from torch import Tensor
 
 from agents.actor import Actor
 from agents.network import Network
+from agents.runners import Stopped
 from agents.trajectory import Trajectory
+
+
+class Leaving(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Environments that nobody steps any more."""
+
+    def step(self, actions: Any) -> Any:
+        """Gives up the unroll."""
+        raise Stopped
 
 
 class LocalRunner:
@@ -52,7 +61,12 @@ class LocalRunner:
         self.actor.version = version
 
     def stop(self) -> None:
-        """Nothing: an unroll is made to its end."""
+        """Makes `next` raise `Stopped` where environments keep no state; else the unroll is made to its end.
+
+        A half unroll would spoil the resumption of those that keep theirs; and they are quick.
+        """
+        if not getattr(self.actor.envs, "has_state", False):
+            self.actor.envs = Leaving(self.actor.envs)
 
     def figures(self, elapsed_s: float, next_share: float) -> dict[str, float]:
         """Where the time of acting went: the environments' part is what the user's task costs."""

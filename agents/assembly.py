@@ -1,0 +1,62 @@
+"""The network of a run, and the runner that acts with it: where environments live is decided here alone."""
+
+import torch
+from gymnasium.vector import VectorEnv
+
+from agents.actor import make_envs
+from agents.config import Config, stream_seed
+from agents.distributed import Group
+from agents.network import Network, make_network
+from agents.runners import Runner
+from agents.runners.local import LocalRunner
+from agents.runners.process import (
+    generation_seed,
+    make_actor_envs,
+    make_process_runner,
+    resolve_runner,
+)
+from agents.runners.ray import make_ray_runner
+from agents.runners.slots import split_columns
+
+
+def assemble(
+    config: Config, group: Group, device: torch.device, unroll_length: int
+) -> tuple[Network, Runner]:
+    """Builds both, for one rank's share of the environments.
+
+    Args:
+        config: the run's.
+        group: those that learn together.
+        device: where this one learns.
+        unroll_length: T.
+
+    Raises:
+        ValueError: one line; the configuration names something that doesn't exist or can't be built.
+    """
+    if config.num_envs < group.size:
+        raise ValueError(f"--num-envs {config.num_envs}: {group.size} ranks need one each at least")
+    own = split_columns(config.num_envs, group.size)[group.rank]
+    kind = resolve_runner(config)
+    if kind == "local":
+        env_seed = stream_seed(config.seed, "environments")
+        envs = make_envs(config, own.stop - own.start, env_seed, first_index=own.start)
+        network = network_for(config, envs, device)
+        return network, LocalRunner(
+            envs,
+            network,
+            unroll_length=unroll_length,
+            seed=generation_seed(stream_seed(config.seed, "actions"), 0, own.start),
+            reward_scale=config.reward_scale,
+            context_length=config.context_length,
+        )
+    sample = make_actor_envs(config, 1, 0, 0)  # what is wrong with the task is found here
+    sample.close()
+    network, space = network_for(config, sample, device), sample.single_observation_space
+    make_runner = make_ray_runner if kind == "ray" else make_process_runner
+    return network, make_runner(config, network, space, unroll_length, group, own)
+
+
+def network_for(config: Config, envs: VectorEnv, device: torch.device) -> Network:
+    """The network of a run for its environments."""
+    num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
+    return make_network(config, envs.single_observation_space, num_actions).to(device)
