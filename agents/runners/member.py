@@ -69,7 +69,11 @@ class Member:
         return made
 
     async def _watch(self, coming: asyncio.Future[Any]) -> End | None:
-        """Waits for an unroll; how the actor hangs, if it does."""
+        """Waits for an unroll; how the actor hangs, if it does.
+
+        Raises:
+            RayError: it has ended, which Ray may say of one question before the other.
+        """
         begun_at, wait_s = time.monotonic(), self._deadline_s
         while not (await asyncio.wait({coming}, timeout=wait_s))[0]:
             sign = await self._look()
@@ -91,10 +95,14 @@ class Member:
         return None
 
     async def _look(self) -> Sign | None:
-        """What the actor is doing, or None if it does not say."""
+        """What the actor is doing, or None if it does not say.
+
+        Raises:
+            RayError: it has ended.
+        """
         coming = answer(self.handle.look.remote())
         await asyncio.wait({coming}, timeout=self._deadline_s)
-        return coming.result() if coming.done() and coming.exception() is None else None
+        return coming.result() if coming.done() else None
 
     async def explain(self, error: Exception) -> End:
         """How the actor ended, from Ray's error; a machine's end is found out some time after its actors'."""

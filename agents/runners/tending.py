@@ -6,18 +6,25 @@ asked for its next unroll when it has handed over the last one, with the weights
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from agents.runners.batching import choose
-from agents.runners.failures import Failures, Limits
-from agents.runners.member import LOST, End, Member
+from agents.runners.failures import ActorFailure, Failures, Limits
+from agents.runners.member import LOST, End, Member, essence
 from agents.runners.remote import Unroll
 
 REPORT_S = 5.0
 """How often it may be told how many actors run."""
+
+REMIND_S = 60.0
+"""How often it is told that none runs."""
+
+ROOM_S = 1800.0
+"""How long none may run: a machine that is being rented is there long before."""
 
 PATIENCE_S = 5.0
 """What actors have to close their environments before they are ended."""
@@ -64,11 +71,11 @@ class Crew:
         self.seconds = [0.0, 0.0]
         """Of all actors: in environments, and in unrolls as a whole."""
         self.generations = [generation] * len(names)
-        self._has_any_handed = self._leaving = False
+        self._has_any_handed = False
         self._lost_nodes: set[str] = set()
         self._members = [self._start(index) for index in range(len(names))]
         self._loop = asyncio.new_event_loop()
-        self._grants = asyncio.Semaphore(num_granted)
+        self._grants, self._leaving = asyncio.Semaphore(num_granted), asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="actors", daemon=True)
         self._thread.start()
 
@@ -112,22 +119,34 @@ class Crew:
                 self.changed.notify_all()
 
     async def _tend_all(self) -> None:
-        reporting = asyncio.create_task(self._report())
-        await asyncio.gather(*(self._tend(index) for index in range(len(self._members))))
-        reporting.cancel()
+        """Tends until the crew is to leave, or one of the tasks fails; the loop's end cancels the others."""
+        tending = [self._tend(index) for index in range(len(self._members))]
+        tasks = [asyncio.ensure_future(task) for task in (*tending, self._report(), self._leaving.wait())]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
     async def _report(self) -> None:
-        """Tells how many actors run, when that has changed."""
-        import ray
+        """Tells how many actors run, when that has changed, and again and again while none does.
 
-        told = len(self._members)
+        Raises:
+            ActorFailure: none has run for too long.
+        """
+        told, told_at = len(self._members), 0.0
+        ran_at = time.monotonic()
         while True:
             await asyncio.sleep(REPORT_S)
-            if self.num_running != told:
-                told = self.num_running
-                resources = await self._loop.run_in_executor(None, ray.cluster_resources)
-                cores = f"{resources.get('CPU', 0):g} processor cores"
-                self.lines.append(f"{told} of {len(self._members)} actors run; the cluster has {cores}")
+            now, running = time.monotonic(), self.num_running
+            ran_at = now if running else ran_at
+            if running == told and (running or now - told_at < REMIND_S):
+                continue
+            told, told_at = running, now
+            cores = await self._loop.run_in_executor(None, count_cores)
+            if now - ran_at > ROOM_S:
+                raise ActorFailure(
+                    f"no actor has run for {ROOM_S / 60:g} minutes, as each needs a core; {cores}"
+                )
+            self.lines.append(f"{told} of {len(self._members)} actors run; {cores}")
 
     async def _tend(self, index: int) -> None:
         """One place in the crew: an actor and, after its end, the next one.
@@ -146,8 +165,6 @@ class Crew:
                 self.num_running -= 1
             with suppress(ray.exceptions.RayError):
                 ray.kill(member.handle)
-            if self._leaving:
-                return
             if member.place is None and end.reason == LOST:
                 await asyncio.sleep(AGAIN_S)  # it has done nothing that could have failed
             else:
@@ -158,8 +175,6 @@ class Crew:
         """Lets an actor make unrolls until it ends; says how."""
         while True:
             await self._grants.acquire()
-            if self._leaving:
-                return End("left")
             with self.changed:
                 version, weights = self._weights
                 self._under_way[index] = version
@@ -199,15 +214,28 @@ class Crew:
         self.generations[index] += 1
 
     def close(self) -> None:
-        """Lets the actors close their environments, and ends them."""
+        """Lets the actors close their environments, and ends them; nobody is replaced any more."""
         import ray
 
-        self._leaving = True
-        self.grant(len(self._members))
+        with suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(self._leaving.set)
+        self._thread.join(PATIENCE_S)
         with suppress(ray.exceptions.RayError):
             leaving = [member.handle.leave.remote() for member in self._members if member.place is not None]
             ray.wait(leaving, num_returns=len(leaving), timeout=PATIENCE_S)
         for member in self._members:
             with suppress(ray.exceptions.RayError):
                 ray.kill(member.handle)
-        self._thread.join(PATIENCE_S)
+
+
+def count_cores() -> str:
+    """What the cluster has, for the user."""
+    import ray
+
+    try:
+        most, free = (
+            resources().get("CPU", 0) for resources in (ray.cluster_resources, ray.available_resources)
+        )
+    except ray.exceptions.RayError as error:
+        return f"the cluster does not say what it has: {essence(error)}"
+    return f"the cluster has {most:g} processor cores, {free:g} of them free"
