@@ -19,7 +19,7 @@ from pathlib import Path
 
 from runs import scalars, wall_times
 
-from agents.checkpoint import load_checkpoint, steps_of
+from agents.checkpoint import list_checkpoints, load_checkpoint, steps_of
 from agents.run_folder import read_config
 from agents.training import Training
 from scripts import train
@@ -59,6 +59,15 @@ def look(run: Path) -> dict[str, object]:
     return {**found, "in_order": in_order(run)}
 
 
+def await_checkpoint(run: Path, child: int) -> None:
+    """Waits until the run has a newer checkpoint, or has ended; a minute at most."""
+    newest, until = list_checkpoints(run / "checkpoints")[0], time.monotonic() + 60
+    while list_checkpoints(run / "checkpoints")[0] == newest and time.monotonic() < until:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.01)
+
+
 def main(run: Path, kills: int, seed: int, longest_s: float) -> int:
     """Kills as often as asked, then lets the run end."""
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every point that is taken back
@@ -66,8 +75,10 @@ def main(run: Path, kills: int, seed: int, longest_s: float) -> int:
     warm.step()
     warm.runner.close()
     generator = random.Random(seed)
-    for _ in range(kills):
+    for kill in range(kills):
         child = fork(run)
+        if kill % 2:  # so that it gets on however slow the machine is
+            await_checkpoint(run, child)
         time.sleep(generator.uniform(0, longest_s))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)

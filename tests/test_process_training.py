@@ -44,15 +44,17 @@ def small(folder, **changes):
     return dataclasses.replace(config, **changes)
 
 
-def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path):
+@pytest.mark.parametrize("context", [0, 3])
+def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path, context):
     """Weights and the optimiser's moments are bit for bit the same.
 
     Mutations: environments or actions with other seeds than the run's; the next unroll granted before the
-    weights are published; rewards unscaled; a core state that is off by one unroll.
+    weights are published; rewards unscaled; a core state that is off by one unroll; the context left out.
     """
     states = []
     for runner in ("local", "process"):
-        training = Training(small(tmp_path, runner=runner, reward_scale=0.5))
+        config = small(tmp_path, runner=runner, reward_scale=0.5, context_length=context)
+        training = Training(config)
         training.create()
         assert training.run()
         states.append(split_state(load_checkpoint(training.folder / "checkpoints")[0])[0])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from planting import BAD, PLACES, new_learner, plant, same, spoil_gradient, state_of
 from reference_vtrace import literal_returns, literal_vtrace
-from test_training import assert_equal_states, small, train
+from runs import assert_equal_states, small, train
 
 from agents.vtrace import vtrace
 from cores import CORES, make_core

@@ -97,7 +97,8 @@ def test_every_core_cut_anywhere(tmp_path, core, figure):
 @pytest.mark.parametrize("env", TASKS)
 def test_every_kind_of_task_cut_anywhere(tmp_path, env, figure):
     """R5. Mutation: as in short."""
-    updates = cut(tmp_path, range(1, NUM_CUTS + 1), env=env, env_opt=TASKS[env], core="ur-lstm")
+    task = {"env": env, "env_opt": TASKS[env], "core": "ur-lstm", "total_steps": 360}
+    updates = cut(tmp_path, range(1, NUM_CUTS + 1), **task)
     assert updates > NUM_CUTS
     figure("R5", f"{env}: bit-identical at 20 cut points", f"{NUM_CUTS} of {NUM_CUTS}")
 
