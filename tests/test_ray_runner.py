@@ -30,6 +30,9 @@ from agents.runners.ray import RayRunner, fitting_actors, split_batch
 from agents.training import Training
 from scripts import train
 
+pytestmark = pytest.mark.slow
+"""Ray starts a dozen processes for each node: where other work shares the cores they answer too late."""
+
 ROOT = Path(__file__).parent.parent
 T, B, E, LAG = 5, 6, 2, 2
 K = B // E
