@@ -14,7 +14,7 @@ from processes import actors_of, assert_gone, descendants, is_alive
 from test_process_runner import DEADLINE_S, Consumer
 
 from agents.config import Config
-from agents.runners.supervision import ActorFailure
+from agents.runners.failures import ActorFailure
 from agents.training import Training
 
 pytestmark = [
