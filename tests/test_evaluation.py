@@ -8,7 +8,7 @@ import pytest
 import torch
 from counting import CountingEnv, counting_network
 
-from agents import evaluation, training
+from agents import assembly, evaluation
 from agents.actor import Actor
 from agents.config import Config, stream_seed
 from agents.evaluation import Evaluation, Interval, collect, evaluate, normal_interval, wilson_interval
@@ -92,7 +92,7 @@ def test_every_environment_gives_as_many_episodes(num_episodes):
 def test_training_and_evaluation_act_by_the_same_code():
     """Mutation: a second acting loop for evaluation."""
     assert evaluation.Actor is local.Actor is Actor
-    assert evaluation.make_envs is training.make_envs
+    assert evaluation.make_envs is assembly.make_envs
 
 
 def new_policy(core="lstm", **fields):
