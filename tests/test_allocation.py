@@ -1,29 +1,49 @@
-"""Whether freed memory is kept."""
+"""What the C library is told of memory. What it does with that depends on its version: see the module."""
 
-import subprocess
-import sys
+import ctypes
 
-WORDS = """
-import resource, sys
-import torch
-from agents.allocation import keep_freed_memory
+import pytest
 
-if sys.argv[1] == "kept":
-    keep_freed_memory()
-pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(3):
-    before = pages()
-    torch.ones(10_000_000)
-print(pages() - before)
-"""
+from agents import allocation
 
 
-def num_faults(how):
-    """New pages that the third block of 40 MB, as large as those before it, needs."""
-    done = subprocess.run([sys.executable, "-c", WORDS, how], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+class Library:
+    """A C library that writes down what its allocator is told."""
+
+    def __init__(self):
+        self.told = {}
+
+    def mallopt(self, parameter, value):
+        self.told[parameter] = value
+        return 1
 
 
-def test_the_next_block_needs_no_new_pages():
-    """Mutation: either parameter left as it was."""
-    assert num_faults("kept") < 100 < num_faults("given back")
+def test_both_parameters_are_set(monkeypatch):
+    """Mutation: either left as it was."""
+    library = Library()
+    monkeypatch.setattr(allocation.ctypes, "CDLL", lambda name: library)
+    allocation.keep_freed_memory()
+    assert library.told == {-1: 2**31 - 1, -3: 2**30}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError])
+def test_where_there_is_no_such_library(monkeypatch, error):
+    """Mutation: an error let through on another system."""
+
+    def none(name):
+        raise error
+
+    monkeypatch.setattr(allocation.ctypes, "CDLL", none)
+    allocation.keep_freed_memory()
+
+
+def test_where_the_allocator_is_another(monkeypatch):
+    """Mutation: as above."""
+    monkeypatch.setattr(allocation.ctypes, "CDLL", lambda name: object())
+    allocation.keep_freed_memory()
+
+
+def test_this_system_takes_it():
+    """Nothing is raised here, whatever its C library is."""
+    assert callable(ctypes.CDLL(None).malloc)
+    allocation.keep_freed_memory()
