@@ -105,9 +105,8 @@ def check_memory(device: torch.device, *, environments: int, weights: int, resul
     if weights + results > room:
         field = "hidden_size" if weights > results else "num_envs"
         raise too_much(field, "the network and what it computes", weights + results, room)
-    return (
-        f"the run takes {readable(environments + weights + results)} at least, of {readable(total)} of memory"
-    )
+    taken = readable(environments + weights + results)
+    return f"its data takes {taken} at least, of {readable(total)} of memory"
 
 
 def too_much(field: str, what: str, size: int, room: int) -> FieldError:

@@ -32,6 +32,12 @@ def small(folder: Path, **changes) -> Config:
     return dataclasses.replace(config, **changes)
 
 
+def one_actor(folder: Path, **changes) -> Config:
+    """The same on-policy by one actor, which is elsewhere unless the changes say "local"."""
+    fields = {"total_steps": 200, "log_every_steps": 0, "num_actors": 1, "max_policy_lag": 0}
+    return small(folder, **fields | {"runner": "process"} | changes)
+
+
 def train(config: Config, *, stop_after: int | None = None) -> Training:
     """Trains to the end, or as if a signal came after so many updates."""
     training = Training(config)

@@ -1,6 +1,5 @@
 """Runs whose actors live in processes: what they learn, how they stop, and that they leave nothing behind."""
 
-import dataclasses
 import os
 import signal
 import subprocess
@@ -26,24 +25,6 @@ from scripts import train
 ROOT = Path(__file__).parent.parent
 
 
-def small(folder, **changes):
-    """A run of some updates, T=5, B=3, on-policy by one actor."""
-    config = Config(
-        env="tmaze",
-        env_opt=("length=2",),
-        hidden_size=6,
-        encoder_size=4,
-        num_envs=3,
-        unroll_length=5,
-        total_steps=200,
-        log_dir=str(folder),
-        runner="process",
-        num_actors=1,
-        max_policy_lag=0,
-    )
-    return dataclasses.replace(config, **changes)
-
-
 @pytest.mark.parametrize("context", [0, 3])
 def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path, context):
     """Weights and the optimiser's moments are bit for bit the same.
@@ -53,7 +34,7 @@ def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(tmp_path
     """
     states = []
     for runner in ("local", "process"):
-        config = small(tmp_path, runner=runner, reward_scale=0.5, context_length=context)
+        config = runs.one_actor(tmp_path, runner=runner, reward_scale=0.5, context_length=context)
         training = Training(config)
         training.create()
         assert training.run()
@@ -68,7 +49,7 @@ def test_a_resumed_run_has_all_but_the_episodes(tmp_path):
 
     Mutations: the optimiser's moments or the updates before the point left out of the state.
     """
-    half = runs.train(small(tmp_path, log_every_steps=30), stop_after=4)
+    half = runs.train(runs.one_actor(tmp_path, log_every_steps=30), stop_after=4)
     again, lines = runs.resumed(half.folder)
     assert lines[1:] == ["actors in processes of their own keep no state, so episodes start anew"]
     ours, theirs = split_state(again.state_dict()), runs.state_of(half)
@@ -179,7 +160,7 @@ def test_where_actors_live(monkeypatch, cores, env, backend, said, expected):
 def test_number_of_actors(tmp_path, monkeypatch, cores, num_envs, expected):
     """One core is left to the learner. Mutation: an actor on each core."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    training = Training(small(tmp_path, num_envs=num_envs, num_actors=0))
+    training = Training(runs.one_actor(tmp_path, num_envs=num_envs, num_actors=0))
     columns = training.runner._slots.columns
     assert len(columns) == expected
     assert [columns[0].start, columns[-1].stop] == [0, num_envs]
@@ -199,5 +180,5 @@ def test_bad_words(tmp_path, monkeypatch, changes, message):
     """Found before a process is started. Mutation: left to the actors."""
     monkeypatch.setattr(process, "Crew", None)
     with pytest.raises(ValueError, match=message) as error:
-        Training(small(tmp_path, **changes))
+        Training(runs.one_actor(tmp_path, **changes))
     assert "\n" not in str(error.value)

@@ -1,6 +1,5 @@
 """Actors on a cluster of several nodes: what they hand over, proved by integers, and what becomes of them."""
 
-import dataclasses
 import json
 import os
 import re
@@ -19,10 +18,10 @@ import torch
 from fickle_envs import BIT, ERA, ERAS, A, check_column, numbered_recipe, tell_version, telling_network
 from gymnasium.spaces import Box
 from ray.cluster_utils import Cluster
+from runs import one_actor
 
 from agents.checkpoint import load_checkpoint
 from agents.checkpoint_format import split_state
-from agents.config import Config
 from agents.runners import Stopped
 from agents.runners.failures import ActorFailure, Failures, Limits
 from agents.runners.process import generation_seed
@@ -351,25 +350,6 @@ def test_too_many_failures(consumer):
     assert "\n" not in str(error.value)
 
 
-def small(folder, **changes):
-    """A run of some updates, T=5, B=3, on-policy by one actor."""
-    config = Config(
-        env="tmaze",
-        env_opt=("length=2",),
-        hidden_size=6,
-        encoder_size=4,
-        num_envs=3,
-        unroll_length=5,
-        total_steps=200,
-        reward_scale=0.5,
-        log_dir=str(folder),
-        runner="ray",
-        num_actors=1,
-        max_policy_lag=0,
-    )
-    return dataclasses.replace(config, **changes)
-
-
 def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(cluster, tmp_path):
     """Weights and the optimiser's moments are bit for bit the same.
 
@@ -378,7 +358,7 @@ def test_one_actor_that_is_never_behind_does_what_the_local_runner_does(cluster,
     """
     states = []
     for runner in ("local", "ray"):
-        training = Training(small(tmp_path, runner=runner))
+        training = Training(one_actor(tmp_path, runner=runner, reward_scale=0.5))
         training.create()
         assert training.run()
         states.append(split_state(load_checkpoint(training.folder / "checkpoints")[0])[0])

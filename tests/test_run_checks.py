@@ -59,7 +59,7 @@ def test_what_is_right():
     """
     state = torch.get_rng_state()
     words, warnings = check_run(dataclasses.replace(SMALL, total_steps=12))
-    assert "the run takes 1 MiB at least, of " in words
+    assert "its data takes 1 MiB at least, of " in words
     assert warnings == []
     assert torch.equal(torch.get_rng_state(), state)
     assert check_run(dataclasses.replace(SMALL, num_actors=2))[1] == [

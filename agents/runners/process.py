@@ -30,7 +30,7 @@ from agents.network import Network, make_network
 from agents.runners import Stopped
 from agents.runners.arena import NamelessFile
 from agents.runners.failures import Limits, actor_name
-from agents.runners.slots import Slots, split_columns
+from agents.runners.slots import allocate_slots, split_columns
 from agents.runners.supervision import Crew
 from agents.runners.weights import PublishedWeights
 from agents.runners.worker import Job, Recipe, make_board
@@ -84,17 +84,12 @@ class ProcessRunner:
         self._first_env = first_env
         self._env_seed, self._action_seed = env_seed, action_seed
         self._weights = PublishedWeights(network.state_dict())
-        batch = Trajectory.allocate(
-            unroll_length,
-            num_envs,
+        self._slots = allocate_slots(
             space,
             network.num_actions,
-            pin=False,
-            context_length=recipe.context_length,
-        )
-        self._slots = Slots(
-            batch,
             network.initial_state(num_envs),
+            unroll_length=unroll_length,
+            context_length=recipe.context_length,
             num_slots=max_policy_lag + 1,
             columns=split_columns(num_envs, num_actors),
         )
@@ -249,12 +244,7 @@ def make_process_runner(
     if config.env_options.get("processes") is True:
         raise ValueError("--env-opt processes=true is for --runner local: actors have processes already")
     return ProcessRunner(
-        Recipe(
-            partial(make_actor_envs, config),
-            partial(make_network, config),
-            config.reward_scale,
-            config.context_length,
-        ),
+        recipe_of(config),
         network,
         space,
         task=config.env,
@@ -267,6 +257,16 @@ def make_process_runner(
         action_seed=stream_seed(config.seed, "actions"),
         limits=Limits(config.actor_deadline_s, config.max_actor_failures),
         tell=say if group.leads else partial(print, file=sys.stderr),
+    )
+
+
+def recipe_of(config: Config) -> Recipe:
+    """How the actors of a run are built, wherever they live."""
+    return Recipe(
+        partial(make_actor_envs, config),
+        partial(make_network, config),
+        config.reward_scale,
+        config.context_length,
     )
 
 

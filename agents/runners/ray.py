@@ -20,13 +20,13 @@ from torch import Tensor
 from agents.config import Config, stream_seed
 from agents.distributed import Group
 from agents.metrics import say
-from agents.network import Network, make_network
+from agents.network import Network
 from agents.runners import Stopped
 from agents.runners.cluster import connect, disconnect, num_cores
 from agents.runners.failures import Limits, actor_name
-from agents.runners.process import generation_seed, make_actor_envs
+from agents.runners.process import generation_seed, recipe_of
 from agents.runners.remote import BESIDE, RemoteActor, RemoteJob, give, unpack
-from agents.runners.slots import Slots, split_columns
+from agents.runners.slots import allocate_slots, split_columns
 from agents.runners.tending import Crew
 from agents.runners.worker import Recipe
 from agents.trajectory import Trajectory
@@ -71,17 +71,12 @@ class RayRunner:
         self._num_actors, self._unroll_length, self._max_lag = num_actors, unroll_length, max_policy_lag
         self._env_seed, self._action_seed = env_seed, action_seed
         self._first_env = first_env
-        batch = Trajectory.allocate(
-            unroll_length,
-            num_envs,
+        self._slots = allocate_slots(
             space,
             network.num_actions,
-            pin=False,
-            context_length=recipe.context_length,
-        )
-        self._slots = Slots(
-            batch,
             network.initial_state(num_envs),
+            unroll_length=unroll_length,
+            context_length=recipe.context_length,
             num_slots=1,
             columns=split_columns(num_envs, self._size),
         )
@@ -245,12 +240,7 @@ def make_ray_runner(
     own = connect(config.ray_address, config.num_actors)
     try:
         return RayRunner(
-            Recipe(
-                partial(make_actor_envs, config),
-                partial(make_network, config),
-                config.reward_scale,
-                config.context_length,
-            ),
+            recipe_of(config),
             network,
             space,
             task=config.env,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from agents.runners.arena import Arena
@@ -94,6 +95,34 @@ class Slots:
             parts.append(part._replace(envs=part.envs + columns.start))
         batch.episodes = Episodes.concatenate(parts)
         return batch
+
+
+def allocate_slots(
+    space: spaces.Space,
+    num_actions: int,
+    core_state: State,
+    *,
+    unroll_length: int,
+    context_length: int,
+    num_slots: int,
+    columns: list[slice],
+) -> Slots:
+    """Slots for unrolls of some environments.
+
+    Args:
+        space: observation space of one environment.
+        num_actions: A.
+        core_state: of all environments, which tells shapes and dtypes.
+        unroll_length: T.
+        context_length: W.
+        num_slots: K.
+        columns: those of each actor, up to B.
+    """
+    num_envs = columns[-1].stop
+    batch = Trajectory.allocate(
+        unroll_length, num_envs, space, num_actions, pin=False, context_length=context_length
+    )
+    return Slots(batch, core_state, num_slots=num_slots, columns=columns)
 
 
 def tensors_of(batch: Trajectory) -> dict[str, Tensor]:
