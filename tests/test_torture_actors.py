@@ -147,8 +147,9 @@ def test_environments_that_fail(tmp_path, figure):
     delivered = Counter()
     while training.learner.env_steps < 1_000_000:
         training.step()
-        delivered.update(training._episodes.pop().returns.astype(int).tolist())
-        training._updates.clear()
+        for episodes in training._gathered.episodes:
+            delivered.update(episodes.returns.astype(int).tolist())
+        training._gathered.clear()
     crew = training.runner._crew
     counted, replaced = crew.num_dropped, crew.num_replaced
     training.close()
