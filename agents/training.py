@@ -24,14 +24,7 @@ from agents.gate_metrics import gates_along
 from agents.gathered import Gathered
 from agents.guard import NonFiniteUpdates, save_unroll
 from agents.learner import Learner
-from agents.metrics import (
-    Display,
-    Stopwatch,
-    episode_metrics,
-    mean_figures,
-    mean_metrics,
-    say,
-)
+from agents.metrics import Display, Stopwatch, episode_metrics, mean_figures, mean_metrics, say
 from agents.plan import describe_run
 from agents.run_folder import lock_run, make_run_folder
 from agents.runners import Stopped
@@ -165,7 +158,7 @@ class Training:
             self.checkpoints.prepare(state)
         display = Display(config.total_steps, learner.env_steps)
         self._first_version = learner.version
-        saved_at = time.monotonic()
+        self._saved_at = time.monotonic()
         self.stopwatch.lap()
         try:
             with leave_on_signal(self._leave):
@@ -183,14 +176,10 @@ class Training:
                         if self.group.leads:
                             save_unroll(self.folder / NON_FINITE_UNROLL, error.trajectory)
                         raise
-                    scalars = None
-                    if learner.env_steps // self.log_every > points_before:
-                        scalars = self._write_point()
-                        due = time.monotonic() - saved_at >= config.checkpoint_every_s
-                        due = due and self.group.leads and not self.checkpoints.busy
-                        if self.group.exchange([due])[0][0]:  # by the first rank's clock
-                            self._save(last=False)
-                            saved_at = time.monotonic()
+                    at_point = learner.env_steps // self.log_every > points_before
+                    scalars = self._write_point() if at_point else None
+                    if (at_point or self.group.size == 1) and self._save_is_due():
+                        self._save(last=False)
                     display.update(learner.env_steps, scalars)
                 if learner.env_steps < config.total_steps:  # the next point is not yet whole: it goes on
                     self._save()
@@ -257,6 +246,12 @@ class Training:
             self.stopped_by = number
         self.runner.stop()
 
+    def _save_is_due(self) -> bool:
+        """Whether it is time for a checkpoint, by the first rank's clock; all ranks ask at once."""
+        due = self.group.leads and not self.checkpoints.busy
+        due = due and time.monotonic() - self._saved_at >= self.config.checkpoint_every_s
+        return bool(self.group.exchange([due])[0][0])
+
     def _save(self, *, last: bool = True) -> None:
         """Writes a checkpoint, the first rank does; the last one at once, others beside the training."""
         with self.stopwatch("saving"):
@@ -264,6 +259,7 @@ class Training:
             if self.group.leads:
                 save = self.checkpoints.finish if last else self.checkpoints.save
                 save(state, self.learner.env_steps, self._gathered.figures())
+        self._saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, of all ranks."""

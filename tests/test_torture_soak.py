@@ -66,7 +66,7 @@ def test_soak(start, figure, tmp_path):
         figure("R15", goal, f"{grown[column]:+.2f} MiB from half to half, {low:.1f} … {high:.1f} MiB in all")
     counts = np.array(open_)[settled:]  # [samples, processes, 2]
     spread = counts.max(0) - counts.min(0)  # a checkpoint being written, a connection being made
-    more = counts[-len(counts) // 4 :].max(0) - counts[: len(counts) // 4].max(0)
+    more = counts[-len(counts) // 4 :].min(0) - counts[: len(counts) // 4].min(0)  # what never closes
     figure("R15", "descriptors and threads flat", f"grown by {more.max()}, spread {spread.max()}")
     assert codes == [143, 143]
     assert more.max() <= 0

@@ -309,3 +309,20 @@ def test_gates_are_recorded_once_a_period(tmp_path):
     names |= {"time_scale_median_steps", "time_scale_longest_steps"}
     (point,) = [point for point in points if point["env_steps"] == recorded[0]]
     assert {name for name in point if name.startswith("memory/")} == {f"memory/{name}" for name in names}
+
+
+def test_checkpoints_do_not_wait_for_points(tmp_path):
+    """A run with few points is saved as often as any other. Mutation: the clock is read at points only."""
+    training = Training(small(tmp_path, total_steps=2000, log_every_steps=10**6, checkpoint_every_s=0.0))
+    folder = training.create()
+    saved_at = []
+    save = training.checkpoints.save
+
+    def note(state, env_steps, figures):
+        saved_at.append(env_steps)
+        save(state, env_steps, figures)
+
+    training.checkpoints.save = note
+    assert training.run()
+    assert len(saved_at) > 1
+    assert (folder / "checkpoints").exists()
