@@ -23,7 +23,8 @@ pytestmark = [
 
 NUM_MOMENTS = 50
 SMALL = ["--hidden-size", "8", "--num-envs", "4", "--unroll-length", "8", "--log-every-steps", "400"]
-SMALL += ["--total-steps", "8k", "--checkpoint-every-s", "0"]
+SMALL += ["--checkpoint-every-s", "0"]
+TO_THE_END = ["--total-steps", "8k"]
 RUNNERS = {
     "local": ["--env", "tmaze", "--env-opt", "length=6", "--runner", "local"],
     "process": ["--env", "CartPole-v1", "--runner", "process", "--num-actors", "1"],
@@ -38,14 +39,15 @@ def test_signals_at_random_moments(start, tmp_path, figure):
     generator, shared = random.Random(4), sorted(os.listdir("/dev/shm"))
     lasts, slowest, saved, quiet, finished = {}, 0.0, 0, 0, 0
     for name, words in RUNNERS.items():  # how long it takes to the end
-        run, begun = start("scripts.train", *words, *SMALL, "--log-dir", tmp_path / name), time.monotonic()
+        begun = time.monotonic()
+        run = start("scripts.train", *words, *SMALL, *TO_THE_END, "--log-dir", tmp_path / name)
         assert run.communicate(timeout=120)[1] == ""
         lasts[name] = time.monotonic() - begun
     for moment in range(NUM_MOMENTS):
         name = generator.choice(list(RUNNERS))
         number = generator.choice([signal.SIGINT, signal.SIGTERM])
         folder = tmp_path / str(moment)
-        run = start("scripts.train", *RUNNERS[name], *SMALL, "--log-dir", folder)
+        run = start("scripts.train", *RUNNERS[name], *SMALL, *TO_THE_END, "--log-dir", folder)
         wait_for(lambda run=run: handles_signals(run.pid), every_s=0.001)
         time.sleep(generator.uniform(0, lasts[name]))
         started = descendants(run.pid)
@@ -128,7 +130,7 @@ def test_terminals(tmp_path, figure):
     good = []
     for name, (width, extra, hang_up) in cases.items():
         folder = tmp_path / name.replace(" ", "-")
-        words = [*RUNNERS["local"], *SMALL, "--log-dir", str(folder)]
+        words = [*RUNNERS["local"], *SMALL, *TO_THE_END, "--log-dir", str(folder)]
         environment = {**os.environ, "TERM": "xterm", **extra}
         code, shown = run_in_terminal(words, width, environment, hang_up)
         assert code == 0, shown
@@ -159,7 +161,7 @@ def test_streams_that_are_closed(tmp_path, figure, start):
     }
     for name, (ending, extra) in cases.items():
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        words = " ".join([*RUNNERS["local"], *SMALL, "--log-dir", str(folder)])
+        words = " ".join([*RUNNERS["local"], *SMALL, *TO_THE_END, "--log-dir", str(folder)])
         shell = f"set -o pipefail; '{sys.executable}' -m scripts.train {words} {ending}"
         run = start(command=["bash", "-c", shell], env={**os.environ, **extra})
         _, err = run.communicate(timeout=120)
