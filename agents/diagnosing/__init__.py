@@ -1,0 +1,1 @@
+"""What the memory of a trained agent holds, when it is needed, and what the choice hangs on."""
