@@ -172,6 +172,12 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Least and greatest value of each number."""
 
+MAY_CHANGE = {"total_steps", "device", "num_threads", "max_skipped_updates"}
+MAY_CHANGE |= {"runner", "ray_address", "num_actors", "max_policy_lag"}
+MAY_CHANGE |= {"actor_deadline_s", "max_actor_failures"}
+MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints"}
+"""What a resumed run may do differently; all else would make it another run."""
+
 
 def flag(field: str) -> str:
     """How a field is called on the command line."""

@@ -33,6 +33,17 @@ class Sample(NamedTuple):
     """Bytes of its state, where it is known."""
 
 
+class Needs(NamedTuple):
+    """Bytes that the data of a run takes."""
+
+    environments: int
+    """Environments and unrolls, which are beside the processor."""
+    weights: int
+    """The network, its gradient and the optimiser, on the device."""
+    results: int
+    """What the network computes of one batch, on the device."""
+
+
 def check_run(config: Config) -> tuple[str, list[str]]:
     """Checks what depends on the machine, the task and the core; builds one environment, keeps nothing.
 
@@ -50,6 +61,19 @@ def check_run(config: Config) -> tuple[str, list[str]]:
     except ValueError as error:
         raise FieldError("device", str(error).removeprefix("--device ")) from None
     check_folder(Path(config.log_dir))
+    words = check_memory(device, needs_of(config))
+    return f"{num_cores()} cores; {words}", advice(config, resolve_runner(config), num_cores())
+
+
+def needs_of(config: Config) -> Needs:
+    """Checks task, core and lengths; builds one environment and the network, and keeps neither.
+
+    Args:
+        config: one that `check` lets pass.
+
+    Raises:
+        FieldError: one line that names the flag.
+    """
     sample = check_task(config)
     unroll_length = resolve_unroll_length(config, card_of(config))
     batch = unroll_length * config.num_envs
@@ -63,30 +87,21 @@ def check_run(config: Config) -> tuple[str, list[str]]:
         raise FieldError(
             "context_length", f"{config.context_length} is more than an unroll has steps, {unroll_length}"
         )
-    num_parameters = check_core(config, sample)
-    words = check_memory(
-        device,
+    copies = 4 if config.optimizer == "adam" else 3  # gradient and optimiser too
+    rows = (unroll_length + config.context_length) * config.num_envs
+    return Needs(
         environments=environment_bytes(config, sample, unroll_length),
-        weights=BYTES
-        * (4 if config.optimizer == "adam" else 3)
-        * num_parameters,  # gradient and optimiser too
-        results=BYTES
-        * 2
-        * (unroll_length + config.context_length)
-        * config.num_envs
-        * (config.encoder_size + config.hidden_size),  # which the gradient needs
+        weights=BYTES * copies * check_core(config, sample),
+        results=BYTES * 2 * rows * (config.encoder_size + config.hidden_size),  # which the gradient needs
     )
-    return f"{num_cores()} cores; {words}", advice(config, resolve_runner(config), num_cores())
 
 
-def check_memory(device: torch.device, *, environments: int, weights: int, results: int) -> str:
+def check_memory(device: torch.device, needs: Needs) -> str:
     """Checks that a run has room.
 
     Args:
         device: where it learns.
-        environments: bytes of environments and unrolls, which are beside the processor.
-        weights: bytes of the network, its gradient and the optimiser, on the device.
-        results: bytes of what the network computes of one batch, on the device.
+        needs: what its data takes.
 
     Returns:
         What the run will take, in words.
@@ -95,6 +110,7 @@ def check_memory(device: torch.device, *, environments: int, weights: int, resul
         FieldError: this machine has less.
     """
     total = memory_bytes()
+    environments, weights, results = needs
     if environments > total:
         raise too_much("num_envs", "environments and unrolls", environments, total)
     room = (

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from agents.checkpoint import list_checkpoints
 from agents.config import Config
 from agents.config_files import MAX_BYTES, RECORD, read_record
 from agents.origins import Origins
@@ -18,18 +19,27 @@ ORIGINS = "origins.json"
 """Name of the file that says who gave the values that are no defaults."""
 
 
-def make_run_folder(config: Config) -> Path:
+def make_run_folder(config: Config, folder: Path | None = None) -> Path:
     """Makes the folder of a new run, and writes its configuration into it.
 
+    Args:
+        config: the run's.
+        folder: its name; by default one that no other run has.
+
     Raises:
-        ValueError: it can't be written.
+        ValueError: it can't be written, or holds a run that can be gone on with.
     """
     parent, name = place_of(config), f"seed{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = make_unique(parent, name)
+        if folder is None:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = make_unique(parent, name)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--log-dir: {parent} can't be written ({error.strerror})") from None
+        raise ValueError(f"--log-dir: {folder or parent} can't be written ({error.strerror})") from None
+    if list_checkpoints(folder / "checkpoints"):
+        raise ValueError(f"--folder {folder} holds a run; go on with it by --resume {folder}")
     (folder / RECORD).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
     return folder
 

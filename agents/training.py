@@ -71,16 +71,19 @@ class Training:
         self._waited_s = group.waited_s  # for other ranks, until the last point
         self._gates_period = 0  # the last one that has a record of the gates
 
-    def create(self) -> Path:
+    def create(self, folder: Path | None = None) -> Path:
         """Makes the run's folder and writes the configuration into it; the first rank does.
 
+        Args:
+            folder: a name of the user's choice; it may hold what is left of a run without a checkpoint.
+
         Raises:
-            ValueError: the folder can't be written.
+            ValueError: the folder can't be written, or holds a run.
         """
         if self.group.leads:
-            self.folder = make_run_folder(self.config)
+            self.folder = make_run_folder(self.config, folder)
             self._held.enter_context(lock_run(self.folder))
-            self._curves = CurveWriter(self.folder)
+            self._curves = CurveWriter(self.folder, None if folder is None else 0)
             self._curves.write_config(dataclasses.asdict(self.config))
             self._open_checkpoints()
         return self.folder

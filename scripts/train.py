@@ -27,7 +27,7 @@ from agents.command_line import (
     parse,
     usage_errors,
 )
-from agents.config import Config, flag
+from agents.config import MAY_CHANGE, Config, flag
 from agents.config_checks import check
 from agents.distributed import Group, RankLost, group_of_torchrun
 from agents.evaluation import evaluate
@@ -40,11 +40,6 @@ from agents.runners.failures import ActorFailure
 from agents.training import NON_FINITE_UNROLL, Training
 
 NUM_EVALUATION_EPISODES = 1000
-MAY_CHANGE = {"total_steps", "device", "num_threads", "max_skipped_updates"}
-MAY_CHANGE |= {"runner", "ray_address", "num_actors", "max_policy_lag"}
-MAY_CHANGE |= {"actor_deadline_s", "max_actor_failures"}
-MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints"}
-"""What a resumed run may do differently; all else would make it another run."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,8 @@ class Arguments:
     over it, and it over the task's preset."""
     resume: Path | None = None
     """Folder of a run to go on with; its configuration holds."""
+    folder: Path | None = None
+    """The run's folder, in place of LOG_DIR/env/core/seedN-time; one that holds a checkpoint is refused."""
     dry_run: bool = False
     """Check everything, say what would be done, and stop."""
 
@@ -89,9 +86,9 @@ def train(words: Sequence[str], group: Group) -> tuple[Training | None, int]:
         notes = list(settings.notes)
         group.check_same("their configuration", repr(config))
         if arguments.dry_run:
-            notes += foreseen(training, resume)
+            notes += foreseen(training, resume, arguments.folder)
         elif resume is None:
-            training.create()
+            training.create(arguments.folder)
         else:
             notes += training.restore(resume)
         if group.leads and not arguments.dry_run:
@@ -145,14 +142,14 @@ def conclude(training: Training) -> None:
     say(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000")
 
 
-def foreseen(training: Training, resume: Path | None) -> list[str]:
+def foreseen(training: Training, resume: Path | None, folder: Path | None) -> list[str]:
     """Says where a run would go, or from where it would go on, and writes nothing.
 
     Raises:
         CheckpointError: no checkpoint verifies.
     """
     config = training.config
-    training.folder = resume or place_of(config) / f"seed{config.seed}-…"
+    training.folder = resume or folder or place_of(config) / f"seed{config.seed}-…"
     if resume is None:
         return []
     _, checkpoint, refused = load_checkpoint(resume / "checkpoints")
@@ -172,6 +169,8 @@ def read_settings(arguments: Arguments, words: Sequence[str]) -> Settings:
         return settle(said, arguments.config)
     if arguments.config is not None:
         raise ValueError("--config does not go with --resume: the run's own configuration holds")
+    if arguments.folder is not None:
+        raise ValueError("--folder does not go with --resume: the run has a folder")
     before, lacks = read_config_and_lacks(arguments.resume)
     origins = read_origins(arguments.resume) | dict.fromkeys(said, FLAG)
     for name, value in said.items():

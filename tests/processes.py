@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,17 @@ def assert_gone(pids, limit_s=5.0):
 
 
 def wait_for(event, limit_s=60.0, every_s=0.02):
-    """Waits for something to become true; what it was."""
+    """Waits for something to become true; what it was.
+
+    A folder that is renamed while the event walks through it, as checkpoints are, is looked at again.
+    """
     until = time.monotonic() + limit_s
-    while not (value := event()):
+    while True:
+        with suppress(FileNotFoundError):
+            if value := event():
+                return value
         assert time.monotonic() < until
         time.sleep(every_s)
-    return value
 
 
 def handles_signals(pid):
