@@ -196,8 +196,8 @@ def test_refused(text, part, tmp_path, capsys):
         ("missing.toml", "missing.toml: no such file"),
         ("mine.tml", "mine.tml: a sweep is a file .toml; did you mean mine.toml?"),
         ("mine.toml --jobs -1", "--jobs must be at least 0, got -1"),
-        ("mine.toml --log-dir mine.toml/a", "log_dir: mine.toml/a can't be written (mine.toml is no folder)"),
-        ("", "file"),
+        ("mine.toml --log-dir mine.toml/a", "--log-dir: mine.toml/a can't be written ("),
+        ("", "FILE.toml"),
     ],
 )
 def test_wrong_words(words, part, tmp_path, capsys, monkeypatch):

@@ -54,6 +54,8 @@ def check_all(asked: list[Fields], log_dir: str, path: Path) -> Checked:
                 warnings += check_run(run.config)[1]
                 seen[alike] = threads_of(run.config), sum(needs_of(run.config))
         except FieldError as error:
+            if error.field == "log_dir":  # which a flag decides first
+                raise
             raise ValueError(f"{path}: {error.field.strip('_')}{error.complaint}") from None
         runs.setdefault(run.folder, run)
     threads, sizes = zip(*seen.values(), strict=True)
