@@ -180,6 +180,10 @@ class Actor:
         gates = self.network.core.unroll_gates(self.network.core_inputs(row), state, row.resets)
         return self.network(row, state), gates
 
+    def forget(self) -> None:
+        """Puts the core of every environment back into its initial state, before the next step."""
+        self._acting.core_state = self.network.initial_state(self.envs.num_envs)
+
     def _sample(self, logits: Tensor) -> Tensor:
         """Draws actions [B] from logits [B, A] (the race of exponential clocks: Gumbel's trick)."""
         if self.greedy:

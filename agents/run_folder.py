@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -112,6 +113,21 @@ def read_origins(folder: Path) -> Origins:
         return origins
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def find_runs(places: Iterable[Path]) -> list[Path]:
+    """The folders of runs among some folders and below them, each once, in the order of their names.
+
+    Raises:
+        ValueError: there is none in one of them.
+    """
+    runs: dict[Path, None] = {}
+    for place in places:
+        found = [place] if (place / RECORD).is_file() else sorted(path.parent for path in place.rglob(RECORD))
+        if not found:
+            raise ValueError(f"no run in {place}: neither it nor a folder below holds a {RECORD}")
+        runs |= dict.fromkeys(found)
+    return list(runs)
 
 
 def read_config(folder: Path) -> Config:

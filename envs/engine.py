@@ -135,6 +135,10 @@ class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Return what the present episodes ask to remember, [N] int64 in 0 … num_cues - 1."""
         raise NotImplementedError(f"{type(self).__name__} has no cue")
 
+    def shows_cue(self) -> np.ndarray:
+        """Return whether the present observation shows the cue, [N] bool: the first of an episode does."""
+        return self.state["episode_length"] == 0
+
     @property
     def question_step(self) -> int:
         """Actions from an episode's start to the first observation in which the cue is of use.

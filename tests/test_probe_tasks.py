@@ -13,7 +13,7 @@ from agents.probing.tasks import Choice, make_task
 from envs import ENVS, make_vector_env
 from envs.tasks import match_rules
 
-CUED = [name for name, task in ENVS.items() if task.num_cues]
+CUED = [name for name, task in ENVS.items() if recall.has_question(task)]
 COLOURS = range(match_rules.COLOUR, match_rules.NUM_CODES)
 
 
@@ -140,7 +140,9 @@ def test_a_task_without_a_cue():
         envs.cue()
     with pytest.raises(NotImplementedError, match="KeyToDoor has no question"):
         _ = envs.question_step
-    with pytest.raises(ValueError, match="no native task with a cue; choose one of tmaze, "):
+    with pytest.raises(
+        ValueError, match="no native task that asks for a cue at a known step; choose one of tmaze, "
+    ):
         make_task(Choice("recall", 5, env="key-to-door"))
 
 

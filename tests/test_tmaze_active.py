@@ -104,6 +104,5 @@ def test_card_and_options():
     for refuse in (lambda: TMazeActive(3, length=0), lambda: TMazeActive.card(length=0)):
         with pytest.raises(ValueError, match=r"^length must be at least 1, got 0$"):
             refuse()
-    assert TMazeActive.num_cues == 0
-    with pytest.raises(NotImplementedError, match="TMazeActive has no cue"):
-        TMazeActive(3).cue()
+    with pytest.raises(NotImplementedError, match="TMazeActive has no question"):
+        _ = TMazeActive(3).question_step

@@ -14,11 +14,13 @@
       state         [L] share that is right: from the core state; state_low, state_high: 95 % interval
       observation   [L] the same from the encoded observation of that step alone, the control
       episodes      [L] on how many episodes this stands
+      holds         the longest lag up to which it reads more than half of what chance leaves; null if none
     clearing        how episodes go whose core state is cleared once
       never         {mean, low, high} where it is not; intervals are 95 %
       step          [S] before which action it was cleared, counted from 0
       mean, low, high   [S]
       cleared       [S] how many episodes lasted so long; the others went on untouched
+      worst         place in these lists of the least mean
     gradient        of the log-probability of a choice with respect to each input of the core
       choice        "question": the first decision in which the cue is of use; "last": an episode's last
       lag           [L] steps before the choice

@@ -19,13 +19,19 @@ def span_option(env: str) -> str:
     """The option of a task that says how long its cue must be held.
 
     Raises:
-        ValueError: no native task of this name, or none with a cue.
+        ValueError: no native task of this name, or none that asks for a cue at a known step.
     """
     task = find_task(env)
-    if task is None or not task.num_cues:
-        known = [name for name, each in ENVS.items() if each.num_cues]
-        raise ValueError(f"--env {env}: no native task with a cue; choose one of {', '.join(known)}")
+    if task is None or not has_question(task):
+        known = [name for name, each in ENVS.items() if has_question(each)]
+        problem = f"--env {env}: no native task that asks for a cue at a known step"
+        raise ValueError(f"{problem}; choose one of {', '.join(known)}")
     return "delay" if "delay" in task.option_defaults() else "length"
+
+
+def has_question(task: type[NativeVectorEnv]) -> bool:
+    """Whether a task has a cue, and a step at which it is asked for whatever the agent does."""
+    return bool(task.num_cues) and task.question_step is not NativeVectorEnv.question_step
 
 
 def make_envs(env: str, delay: int, num_envs: int, seed: int) -> NativeVectorEnv:

@@ -118,6 +118,10 @@ class _Match(NativeVectorEnv):
         """Return the target colour; Key-to-Door has none."""
         return self.state["target"].astype(np.int64) if self.num_cues else super().cue()
 
+    def shows_cue(self) -> np.ndarray:
+        """Return whether a wall of the target colour is in view."""
+        return (self.state["phase"] == rules.EXPLORE) & (self._symbols >= rules.COLOUR).any((1, 2))
+
     @property
     def question_step(self) -> int:
         """The first frame of the choice: no pad is in view yet."""

@@ -106,9 +106,10 @@ class TMazeActive(NativeVectorEnv):
     oracle at once has the time to use the cue, none is left to store it in the position, and all
     junctions look alike. A random walker stays near 0. The oracle policy 1.0.
 
-    It has no ``cue()`` for the recall probe: a random walker comes to the oracle at any time or never.
+    It has no question for the recall probe: a random walker comes to the oracle at any time or never.
     """
 
+    num_cues = 2
     action_names = ("north", "south", "west", "east")
     entry_names = ("oracle", "corridor", "junction", "north arm", "south arm", "cue north", "cue south")
 
@@ -149,6 +150,14 @@ class TMazeActive(NativeVectorEnv):
             episode_length=length + 3,
             ends=f"termination after {length + 3} actions",
         )
+
+    def cue(self) -> np.ndarray:
+        """Return the arm that pays: 0 north, 1 south."""
+        return self.state["cue"].astype(np.int64)
+
+    def shows_cue(self) -> np.ndarray:
+        """Return whether the agent has just come to the oracle for the first time."""
+        return self.state["sight"] == IN_VIEW
 
     def oracle(self) -> np.ndarray:
         """Go to the oracle, then east to the junction, then into the cue's arm, and stay there."""

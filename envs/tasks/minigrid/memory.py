@@ -96,6 +96,7 @@ class Memory(MiniGridTask):
     1.0.
     """
 
+    num_cues = 2
     kernel = step_kernel(begin, act, observe)
 
     @classmethod
@@ -133,6 +134,22 @@ class Memory(MiniGridTask):
             episode_length=None,
             ends=f"termination before an object at the crossing; truncation after {steps} actions",
         )
+
+    def cue(self) -> np.ndarray:
+        """Return what lies in the start room: 0 a key, 1 a ball."""
+        return self.state["cue"].astype(np.int64)
+
+    def shows_cue(self) -> np.ndarray:
+        """Return whether the object in the start room is in view."""
+        s, size = self.state, self.agent_view_size
+        east, south = 1 - s["x"].astype(np.int64), self._rules[0]["height"] // 2 - 1 - s["y"].astype(np.int64)
+        turns = s["direction"]
+        ahead = np.choose(turns, [east, south, -east, -south])
+        right = np.choose(turns, [south, -east, -south, east])
+        i, j = right + size // 2, size - 1 - ahead
+        near = (i >= 0) & (i < size) & (j >= 0) & (j < size)
+        seen = self._symbols[np.arange(self.num_envs), i.clip(0, size - 1), j.clip(0, size - 1), 0]
+        return near & (seen != 0)
 
     def oracle(self) -> np.ndarray:
         """Walk east to the crossing, then turn to the side of the object that matches."""
