@@ -38,7 +38,7 @@ def clear_at_steps(
         figures = (step, *interval(cleared, measure(never)), int((never.lengths > step).sum()))
         for name, figure in zip(names, figures, strict=True):
             result[name].append(figure)
-    return result | {"worst": int(np.argmin(result["mean"]))}
+    return result
 
 
 def choose_steps(lengths: np.ndarray) -> list[int]:

@@ -107,14 +107,13 @@ def rows_after(
     N = len(last)
     state = network.initial_state(N)
     E = tape.inputs[0].shape[1] - network.num_actions - 1
-    D = sum(tensor[0].numel() for tensor in state)
+    nothing = torch.zeros(N, 1, dtype=torch.float64)  # a core without state has that much
+    D = 1 + sum(tensor[0].numel() for tensor in state)
     found = [(torch.zeros(N, D, dtype=torch.float64), torch.zeros(N, E, dtype=torch.float64)) for _ in lags]
     places = {lag: place for place, lag in enumerate(lags)}
     for t, row in enumerate(tape.inputs):
         _, state = network.core(row[None], state, torch.full((1, N), t == 0, device=row.device))
-        flat = torch.cat(
-            [torch.zeros(N, 0).double(), *(tensor.flatten(1).double().cpu() for tensor in state)], 1
-        )
+        flat = torch.cat([nothing, *(tensor.flatten(1).double().cpu() for tensor in state)], 1)  # [N, D]
         for lag in np.unique(t - last[last >= 0]):
             if lag in places:
                 index = np.flatnonzero((last >= 0) & (t - last == lag))
@@ -126,7 +125,7 @@ def rows_after(
 def held_out(features: Tensor, labels: Tensor, num_classes: int) -> tuple[int, int]:
     """Fits a probe to the first half and counts what it gets right in the second: right, tried."""
     half = len(labels) // 2
-    mean, spread = features[:half].mean(0), features[:half].std(0)
+    mean, spread = features[:half].mean(0), features[:half].std(0, correction=0)
     features = (features - mean) / torch.where(spread > 1e-9, spread, 1.0)
     features = torch.nan_to_num(features, 0.0, 0.0, 0.0)  # an agent's state may be anything
     weights, bias = fit(features[:half], labels[:half], num_classes)

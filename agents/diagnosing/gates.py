@@ -42,7 +42,12 @@ def gates_along(network: Network, tape: Tape, episode: int, length: int) -> dict
     names = ["forget", "input"]
     units = {name: gates[name][:, 0] for name in names if name in gates}
     units["time_scale"] = time_scale(gates["forget"][:, 0])
-    return {"step": list(range(length)), **{name: spread(values) for name, values in units.items()}}
+    found: dict[str, Any] = {"step": list(range(length))}
+    found |= {name: spread(values) for name, values in units.items()}
+    for name in ("forget", "input"):
+        if name in gates:
+            found[name]["mean"] = units[name].double().mean(-1).tolist()
+    return found
 
 
 def spread(values: Tensor) -> dict[str, list[float]]:

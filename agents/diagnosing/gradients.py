@@ -43,15 +43,24 @@ def gradient_by_lag(
         "lag": list(range(rows)),
         "norm": (sums / counts).tolist(),
         "episodes": counts.tolist(),
-        "cue_share": None if last is None else share_at(norms, last[index], choices[index]),
+        **at_cue(norms, np.full(len(index), -1) if last is None else last[index], choices[index]),
     }
 
 
-def share_at(norms: np.ndarray, last: np.ndarray, choices: np.ndarray) -> float | None:
-    """The mean of norms [T, M] at the last sight of the cue over that at the choice; None if unknown."""
+def at_cue(norms: np.ndarray, last: np.ndarray, choices: np.ndarray) -> dict[str, float | None]:
+    """How far back the cue lies, and the norm there over that at the choice; None where that is unknown.
+
+    Args:
+        norms: [T, M].
+        last: [M] row of the last sight of the cue; -1: not seen.
+        choices: [M] row of the choice.
+    """
     (seen,) = np.nonzero((last >= 0) & (last <= choices))
     at_choice = norms[choices[seen], seen].sum()
-    return float(norms[last[seen], seen].sum() / at_choice) if at_choice > 0 else None
+    return {
+        "cue_lag": float(np.median(choices[seen] - last[seen])) if len(seen) else None,
+        "cue_share": float(norms[last[seen], seen].sum() / at_choice) if at_choice > 0 else None,
+    }
 
 
 def gradient_norms(network: Network, inputs: Tensor, actions: Tensor, choices: np.ndarray) -> np.ndarray:

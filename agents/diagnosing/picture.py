@@ -80,20 +80,25 @@ def draw_gradient(panel: Any, found: dict[str, Any]) -> None:
     panel.plot(*zip(*points, strict=True), color=BLUE, marker=marker, label=f"choice {choice}")
     panel.set(xlabel="steps from the input to the choice", ylabel="norm, mean over episodes", yscale="log")
     panel.set_xlim(-1, gradient["lag"][-1] + 1)
+    if gradient["cue_lag"] is not None:
+        panel.axvline(gradient["cue_lag"], color=GREY, linestyle=":", label="last sight of the cue (median)")
 
 
 def draw_gates(panel: Any, found: dict[str, Any]) -> None:
-    """Quantiles of the gates over units, and the time scale on an axis of its own."""
+    """Quantiles of the time scale over units, and the mean gates on an axis of their own.
+
+    Units are often either open or shut: quantiles of the gates themselves would lie upon one another.
+    """
     gates = found["gates"]
-    for name, color in (("forget", BLUE), ("input", ORANGE)):
-        if name in gates:
-            band = gates[name]
-            panel.plot(gates["step"], band["median"], color=color, label=f"{name} gate")
-            panel.fill_between(gates["step"], band["low"], band["high"], color=color, alpha=0.2, linewidth=0)
-    panel.set(xlabel="action of the episode", ylabel="gate: median unit, 10 … 90 %", ylim=(-0.02, 1.04))
+    steps, scale = gates["step"], gates["time_scale"]
+    panel.plot(steps, scale["median"], color=BLUE, label="time scale, median unit")
+    panel.fill_between(
+        steps, scale["low"], scale["high"], color=BLUE, alpha=0.2, label="10 … 90 % of the units"
+    )
+    panel.set(xlabel="action of the episode", ylabel="time scale 1 / (1 - forget), steps", yscale="log")
     other = panel.twinx()
-    for name, style in (("median", "--"), ("high", ":")):
-        label = {"median": "time scale, median unit", "high": "time scale, 90 %"}[name]
-        other.plot(gates["step"], gates["time_scale"][name], color="C2", linestyle=style, linewidth=1)
-        panel.plot([], [], color="C2", linestyle=style, linewidth=1, label=label)
-    other.set(ylabel="time scale, steps", yscale="log")
+    for name, color in (("forget", ORANGE), ("input", "C2")):
+        if name in gates:
+            other.plot(steps, gates[name]["mean"], color=color, linestyle="--")
+            panel.plot([], [], color=color, linestyle="--", label=f"{name} gate, mean of the units")
+    other.set(ylabel="gate", ylim=(-0.02, 1.04))

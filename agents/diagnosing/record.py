@@ -20,17 +20,17 @@
       step          [S] before which action it was cleared, counted from 0
       mean, low, high   [S]
       cleared       [S] how many episodes lasted so long; the others went on untouched
-      worst         place in these lists of the least mean
     gradient        of the log-probability of a choice with respect to each input of the core
       choice        "question": the first decision in which the cue is of use; "last": an episode's last
       lag           [L] steps before the choice
       norm          [L] Euclidean norm, mean over episodes
       episodes      [L]
-      cue_share     the norm at the last sight of the cue over that at the choice; null without a cue
+      cue_lag       from the last sight of the cue to the choice, median; null without a cue
+      cue_share     the norm at that sight over that at the choice; null without a cue
     gates           over the units of the core, along one episode of median length
       step          [T]
-      forget, input, time_scale   {low, median, high}: [T] each, quantiles 0.1, 0.5 and 0.9;
-                    a unit's time scale is 1 / (1 - forget), in steps
+      forget, input, time_scale   {low, median, high}: [T] each, quantiles 0.1, 0.5 and 0.9, and of the
+                    gates the mean; a unit's time scale is 1 / (1 - forget), in steps
 
 All numbers are finite. A part that does not apply is null.
 """

@@ -30,15 +30,20 @@ def of_cue(found: dict[str, Any]) -> str:
 
 
 def of_clearing(found: dict[str, Any]) -> str:
-    """What it costs to clear the state, and where most."""
+    """What it costs to clear the state, and when: where the intervals of cleared and never do not meet."""
     clearing = found["clearing"]
     if clearing is None:
         return found["left_out"].get("clearing", "")
-    worst, never = clearing["worst"], clearing["never"]
-    cost = never["mean"] - clearing["mean"][worst]
-    if clearing["high"][worst] >= never["low"]:
-        return f"clearing it at any step costs no {found['measure']} that could be told from chance"
-    return f"clearing it at step {clearing['step'][worst]} costs {cost:.2f} of {found['measure']}"
+    never, name = clearing["never"], found["measure"]
+    costs = {
+        step: never["mean"] - mean
+        for step, mean, high in zip(clearing["step"], clearing["mean"], clearing["high"], strict=True)
+        if high < never["low"]
+    }
+    if not costs:
+        return f"clearing it at any step costs no {name} that could be told from chance"
+    when = f"between steps {min(costs)} and {max(costs)}" if len(costs) > 1 else f"at step {min(costs)}"
+    return f"clearing it {when} costs up to {max(costs.values()):.3g} of {name}"
 
 
 def of_gradient(found: dict[str, Any]) -> str:
@@ -51,4 +56,4 @@ def of_gradient(found: dict[str, Any]) -> str:
         share = norms[-1] / norms[0] if norms[0] > 0 else None
     if share is None:
         return "the choice has no gradient"
-    return f"the gradient {where} is {share:.2g} of that at the choice"
+    return f"the gradient {where} is {share:.2g} times that at the choice"
