@@ -273,7 +273,7 @@ def test_every_kind_of_agent(name, tmp_path):
     envs = make_envs(config, 1, 0)
     network = make_network(config, envs.single_observation_space, int(envs.single_action_space.n))
     envs.close()
-    found = diagnose(config, network, Plan(44, 1, 40), 5)
+    found = diagnose(config, network, Plan(40, 1, 30), 5)
     assert set(found["left_out"]) == left_out == {part for part in record.PARTS if found[part] is None}
     folder = record.write(tmp_path, found)
     assert record.read(tmp_path) == json.loads(json.dumps(found))
