@@ -35,7 +35,6 @@ def diagnose(config: Config, network: Network, plan: Plan, env_steps: int) -> di
     num_cues, question = task_facts(config)
     never = play(config, network, plan, tape=tape, tick=pace.step)
     last = last_sight(np.stack(tape.shown), never.lengths) if num_cues else None
-    pace.expect(len(choose_steps(never.lengths)))
     found: dict[str, Any] = {
         "format": record.FORMAT,
         "env": config.env,
@@ -50,6 +49,7 @@ def diagnose(config: Config, network: Network, plan: Plan, env_steps: int) -> di
     }
     tape.inputs.clear()
     reason = why_not_cleared(network, never)
+    pace.expect(len(choose_steps(never.lengths)))
     found["clearing"] = None if reason else clear_at_steps(config, network, plan, never, pace.step)
     found["left_out"] = {}
     if not num_cues:
