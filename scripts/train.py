@@ -15,6 +15,7 @@ from typing import Annotated
 
 import tyro
 
+from agents.about import add_start
 from agents.checkpoint import load_checkpoint
 from agents.checkpoint_writer import SaveError
 from agents.command_line import (
@@ -93,6 +94,7 @@ def train(words: Sequence[str], group: Group) -> tuple[Training | None, int]:
             notes += training.restore(resume)
         if group.leads and not arguments.dry_run:
             record(training.folder, config, settings.origins)
+            add_start(training)
     with usage_errors("train", group):
         group.check_same("the checkpoint they found", str(training.learner.env_steps))
     for line in [*notes, *training.plan(), f"machine   {machine}"]:

@@ -365,14 +365,23 @@ def test_a_finished_run(finished):
 
 
 def test_report(finished, tmp_path, capsys):
-    """A row for each core, as a table and a plot; a folder without finished runs is a mistake of the user.
+    """A row for each core, as a page, a table and a plot; a folder without runs is a mistake of the user.
 
     Mutation: an empty table in place of the error.
     """
     assert report.main([str(finished.parent), "--out", str(tmp_path / "out" / "tmaze")]) == 0
     assert "| ur-lstm |" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tmaze.csv", "tmaze.md", "tmaze.png"}
-    assert_one_line(report.main, [tmp_path / "out"], 2, tmp_path, capsys, "no finished run")
+    endings = ("csv", "html", "md", "png")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"tmaze.{ending}" for ending in endings}
+    told = (tmp_path / "out" / "tmaze.md").read_text()
+    parameters = json.loads((finished / "about.json").read_text())[0]["parameters"]
+    assert f"| ur-lstm | {parameters:,} |" in told
+    assert f"python -m scripts.train --env tmaze {TINY_WORDS.split(' --total')[0]} --core ur-lstm" in told
+    assert_one_line(report.main, [tmp_path / "out"], 2, tmp_path, capsys, "no run below")
+    assert_one_line(report.main, [tmp_path / "none"], 2, tmp_path, capsys, "none: no such folder")
+    assert_one_line(report.main, [], 2, tmp_path, capsys, "report: ")
+    words = [finished, "--out", tmp_path / "out" / "tmaze.csv" / "below"]
+    assert_one_line(report.main, words, 2, tmp_path, capsys, "tmaze.csv")
 
 
 def test_report_of_several_runners(finished, tmp_path, capsys):

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.intervals import bootstrap_interval
 from agents.probing.records import Record
 from agents.probing.task import Task
+from agents.reporting.statistics import bootstrap_interval, pooled_mean
 
 NUM_GRID_POINTS = 200
 NUM_COLUMNS = 3
@@ -44,7 +44,7 @@ def make_table(groups: Groups, tasks: list[Task]) -> str:
     for task in tasks:
         for core, group in groups[task.setting].items():
             values = finals(group, task)
-            low, high = bootstrap_interval(values)
+            low, high = bootstrap_interval([values], pooled_mean)
             each = " ".join(f"{value:.3f}" for value in values)
             solved = [record.solved_at for record in group if record.solved_at is not None]
             median = f"{np.median(solved):,.0f}" if solved else ""
@@ -126,5 +126,5 @@ def draw(
     )
     panel.plot(grid, curves.mean(0), **style)
     if with_band:
-        low, high = bootstrap_interval(curves)
+        low, high = bootstrap_interval([curves], pooled_mean)
         panel.fill_between(grid, low, high, color=style["color"], alpha=0.2, linewidth=0)

@@ -1,0 +1,1 @@
+"""Reports over finished runs: statistics, tables, curves, memory horizons, commands, one page."""

@@ -1,0 +1,96 @@
+"""Pictures by matplotlib: SVG that takes the colour of its text from the page, and one PNG of them all."""
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+INK = "#010203"
+"""Stands for the colour of the page's text."""
+INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+SIZE = (4.4, 2.9)
+"""Inches of one picture; at 96 pixels to the inch it fits a telephone's screen almost unreduced."""
+Draw = Callable[[Any], None]
+
+
+@contextmanager
+def drawing(settings: dict[str, Any]) -> Iterator[Any]:
+    """Gives pyplot, with what all pictures have in common.
+
+    Raises:
+        ValueError: there is no matplotlib.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise ValueError("pictures need matplotlib: pip install -e '.[plots]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shared: Any = dict.fromkeys(INKED, INK) | {"font.size": 8.5, "axes.linewidth": 0.6} | settings
+    with matplotlib.rc_context(shared):
+        yield pyplot
+
+
+def tidy(axes: Any) -> None:
+    """What is no figure steps back."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#8a8f99", alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_facecolor("none")
+
+
+def svg_of(draw: Draw, name: str, title: str) -> str:
+    """A picture as an element of a page.
+
+    Args:
+        draw: draws into axes.
+        name: of letters, digits and dashes; one of its own for each picture of a page.
+        title: what a reader hears who does not see it.
+    """
+    with drawing({"svg.hashsalt": name, "svg.fonttype": "none"}) as pyplot:
+        figure, axes = pyplot.subplots(figsize=SIZE, layout="constrained")
+        draw(axes)
+        tidy(axes)
+        figure.set_facecolor("none")
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        pyplot.close(figure)
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text).replace("xlink:href", "href")
+    text = text.replace(INK, "currentColor")
+    size = re.search(r'viewBox="[^"]*"', text)
+    assert size is not None
+    head = f'<svg {size.group()} role="img" aria-label="{escape(title)}">'
+    return re.sub(r"<svg[^>]*>", head, text, count=1)
+
+
+def write_png(panels: Sequence[tuple[str, Draw]], styles: dict[str, dict[str, str]], path: Path) -> None:
+    """All pictures on one sheet, two in a row, with one legend.
+
+    Args:
+        panels: title of each, and what draws it.
+        styles: of the groups.
+        path: the file.
+    """
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    with drawing({}) as pyplot:
+        size = (0.4 + SIZE[0] * columns + 1.8, SIZE[1] * rows)
+        figure, grid = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+        for axes, (title, draw) in zip(grid.flat, panels, strict=False):
+            draw(axes)
+            tidy(axes)
+            axes.set_title(title, fontsize=9)
+        for axes in list(grid.flat)[len(panels) :]:
+            axes.set_axis_off()
+        lines: Any = pyplot.Line2D
+        handles = [lines([], [], linewidth=1.6, label=label, **style) for label, style in styles.items()]
+        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
+        figure.savefig(path, dpi=130, facecolor="white")
+        pyplot.close(figure)

@@ -1,0 +1,160 @@
+"""Finds runs and reads what each left behind: configuration, evaluation, curves, machine, diagnosis."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.about import read_about
+from agents.bounded_reading import open_plainly, parse_json, read_bounded
+from agents.config import Config
+from agents.config_files import RECORD
+from agents.curves import MAX_LINE_BYTES
+from agents.diagnosing import record as diagnosis_record
+from agents.origins import Origins
+from agents.run_folder import read_config, read_origins
+
+EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
+MAX_EVALUATION_BYTES = 2**16
+MEASURES = {"success": "success", "return": "returns"}
+"""What a task is judged by, and its name in an evaluation."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its folder tells it."""
+
+    folder: Path
+    config: Config
+    origins: Origins
+    about: list[dict[str, Any]]
+    evaluation: dict[str, Any] | None
+    """None while the run is not finished."""
+    points: dict[str, np.ndarray]
+    """[P] each: env steps, seconds of training so far, success and return, NaN where no episode ended."""
+    diagnosis: dict[str, Any] | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was trained and evaluated to the end."""
+        return self.evaluation is not None
+
+    def score(self, measure: str) -> float:
+        """Mean over the evaluation's episodes; NaN where the task does not tell."""
+        assert self.evaluation is not None
+        mean = self.evaluation[MEASURES[measure]]["mean"]
+        return math.nan if mean is None else float(mean)
+
+    @cached_property
+    def steps_per_s(self) -> float:
+        """Env steps per second of training, over the whole run."""
+        steps, seconds = self.points["env_steps"], self.points["seconds"]
+        return float(steps[-1] / seconds[-1]) if len(steps) and seconds[-1] > 0 else math.nan
+
+    def curve(self, x: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
+        """[P'] each: env steps or seconds, and success or return, of the points that have it."""
+        known = np.isfinite(self.points[measure]) & np.isfinite(self.points[x])
+        return self.points[x][known], self.points[measure][known]
+
+
+def find_runs(folders: Sequence[Path]) -> list[Run]:
+    """All runs in some folders, at any depth; one that two of them hold counts once.
+
+    Raises:
+        ValueError: one line; no such folder, no run in it, or a file of a run that can't be used.
+    """
+    places: dict[Path, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is no folder" if folder.exists() else f"{folder}: no such folder")
+        found = [path.parent for path in sorted(folder.rglob(RECORD))]
+        if not found:
+            raise ValueError(f"no run below {folder}: none of its folders holds a {RECORD}")
+        for place in found:
+            places.setdefault(place.resolve(), place)
+    return [read_run(place) for place in places.values()]
+
+
+def read_run(folder: Path) -> Run:
+    """Everything of one run.
+
+    Raises:
+        ValueError: one line; a file can't be used.
+    """
+    return Run(
+        folder=folder,
+        config=read_config(folder),
+        origins=read_origins(folder),
+        about=read_about(folder),
+        evaluation=read_evaluation(folder / EVALUATION),
+        points=read_points(folder / METRICS),
+        diagnosis=diagnosis_record.read(folder),
+    )
+
+
+def read_evaluation(path: Path) -> dict[str, Any] | None:
+    """What an evaluation found; None where there was none yet.
+
+    Raises:
+        ValueError: one line; the file can't be used.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = parse_json(read_bounded(path, MAX_EVALUATION_BYTES))
+        for name in MEASURES.values():
+            for part in ("mean", "low", "high"):
+                if found[name][part] is not None:
+                    found[name][part] = float(found[name][part])
+        found["env_steps"], found["episodes"] = int(found["env_steps"]), int(found["episodes"])
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path}: no evaluation ({reason})") from None
+    return found
+
+
+def read_points(path: Path) -> dict[str, np.ndarray]:
+    """The points of the curves, [P] each.
+
+    A point's speed is that since the last point, so that the time of training, over all that resumed it, is
+    the sum of steps over speed; what is outside of training does not count.
+
+    Raises:
+        ValueError: one line; a line of the file is no point.
+    """
+    rows = list(lines_of(path)) if path.exists() else []
+    names = {"env_steps": "env_steps", "success": "episode/success", "return": "episode/return"}
+    points = {
+        ours: np.array([row.get(name, math.nan) for row in rows], float) for ours, name in names.items()
+    }
+    speeds = np.array([row.get("speed/env_steps_per_s", math.nan) for row in rows], float)
+    speeds[speeds <= 0] = math.nan
+    points["seconds"] = np.cumsum(np.diff(points["env_steps"], prepend=0) / speeds)
+    return points
+
+
+def lines_of(path: Path) -> Iterator[dict[str, float]]:
+    """The points of a file one by one; the last may be half a line, of a run that is under way.
+
+    Raises:
+        ValueError: one line with the path and the line's number.
+    """
+    with open_plainly(path) as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES):
+            number += 1
+            try:
+                row = parse_json(line)
+                if not isinstance(row, dict) or not all(isinstance(v, int | float) for v in row.values()):
+                    raise ValueError("no table of numbers")
+                row["env_steps"]
+            except (ValueError, KeyError) as error:
+                if not line.endswith(b"\n") and len(line) < MAX_LINE_BYTES:
+                    return
+                reason = f"lacks {error}" if isinstance(error, KeyError) else error
+                raise ValueError(f"{path}, line {number}: {reason}") from None
+            yield row

@@ -1,0 +1,309 @@
+"""Reports: which runs are found and compared, how long a delay is held, what made the runs, and the page."""
+
+import csv
+import json
+import re
+import shlex
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from planted_runs import plant, plant_all
+from programs import assert_one_line
+
+from agents.config import Config
+from agents.origins import settle
+from agents.reporting.charts import band_of
+from agents.reporting.commands import commands_of
+from agents.reporting.groups import all_labels, notes, sort_runs
+from agents.reporting.horizon import Point, find_horizons, held_in_words, longest_held, points
+from agents.reporting.runs import find_runs, read_run
+from agents.reporting.tables import improvements, overall, results
+from scripts import report
+from scripts.train import Arguments, parse, read_settings
+
+
+def tasks_of(*folders):
+    return sort_runs(find_runs(folders))
+
+
+def test_what_a_run_says(tmp_path):
+    """Time is steps over speed, point by point. Mutation: the last point's speed taken for all."""
+    run = read_run(plant(tmp_path / "run", 0.75, points=[(100, 0.5, 50.0), (300, 0.8, 25.0)]))
+    assert run.points["seconds"].tolist() == [2.0, 10.0]
+    assert run.steps_per_s == 30.0
+    assert run.finished
+    assert (run.score("success"), run.score("return")) == (0.75, 0.75)
+    assert not read_run(plant(tmp_path / "other", None)).finished
+
+
+def test_a_point_without_episodes_leaves_a_gap(tmp_path):
+    """And half a line at the end is of a run under way. Mutations: a NaN in the curve; the line refused."""
+    run = plant(tmp_path / "run", None)
+    lines = [json.dumps({"env_steps": steps, "speed/env_steps_per_s": 10.0}) for steps in (100, 200)]
+    lines.insert(1, json.dumps({"env_steps": 150, "episode/success": 0.5, "speed/env_steps_per_s": 10.0}))
+    (run / "metrics.jsonl").write_text("\n".join([*lines, '{"env_steps": 25']))
+    at, success = read_run(run).curve("seconds", "success")
+    assert (at.tolist(), success.tolist()) == ([15.0], [0.5])
+
+
+def test_runs_are_found_once(tmp_path):
+    """Two folders that hold the same run count it once. Mutation: a seed counted twice."""
+    plant_all(tmp_path / "runs", {"lstm": [0.5, 0.6]})
+    assert len(find_runs([tmp_path, tmp_path / "runs" / "lstm"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "part"),
+    [
+        ("evaluation.json", "{}", "evaluation.json: no evaluation (lacks 'success')"),
+        ("evaluation.json", "[" * 1000, "evaluation.json: no evaluation (nested deeper"),
+        ("evaluation.json", "x" * 10**6, "evaluation.json: no evaluation (holds 1,000,000 bytes"),
+        ("metrics.jsonl", '{"env_steps": 1}\nx\n', "metrics.jsonl, line 2: "),
+        ("metrics.jsonl", '{"env_steps": "1"}\n', "metrics.jsonl, line 1: no table of numbers"),
+        ("metrics.jsonl", "{}\n", "metrics.jsonl, line 1: lacks 'env_steps'"),
+        ("config.json", "{}]", "config.json: "),
+        ("config.json", '{"env": "tmase"}', "run: unknown environment 'tmase'; did you mean tmaze"),
+        (
+            "config.json",
+            '{"env_opt": ["lenght=3"]}',
+            "run: tmaze has no option 'lenght'; did you mean length?",
+        ),
+        ("origins.json", "[]", "origins.json: not a table of texts"),
+        ("about.json", "{}", "about.json: not a list of tables"),
+        ("diagnosis/diagnosis.json", "{}", "diagnosis.json: no diagnosis of format 1"),
+    ],
+)
+def test_files_that_are_none(file, content, part, tmp_path, capsys):
+    """One line with the file, exit 2, nothing written. Mutation: an error let through."""
+    run = plant(tmp_path / "run", 0.5)
+    (run / "diagnosis").mkdir()
+    (run / file).write_text(content)
+    assert_one_line(report.main, [run, "--out", tmp_path / "out"], 2, tmp_path, capsys, part)
+
+
+def test_tasks_and_groups(tmp_path):
+    """Defaults are options too; cores, options and fields that differ within a task are told apart.
+
+    Mutations: a default taken for another task; a field that differs between tasks alone in the labels;
+    the control first.
+    """
+    plant(tmp_path / "a", 0.6, core="lstm")
+    plant(tmp_path / "b", 0.7, core="lstm", env_opt=("length=50",), seed=1, log_dir="elsewhere")
+    plant(tmp_path / "c", 0.9, core="memoryless")
+    plant(tmp_path / "d", 0.2, core="lstm", exploration_cost=0.0)
+    plant(tmp_path / "e", 0.3, core="chrono", core_opt=("t_max=9",))
+    plant(tmp_path / "f", 0.4, core="chrono", core_opt=("t_max=99",))
+    plant(tmp_path / "g", 0.5, core="lstm", env="memory-len", total_steps=77)
+    memory_len, tmaze = tasks_of(tmp_path)
+    assert (memory_len.label, tmaze.label) == ("memory-len", "tmaze")
+    labels = ["lstm", "chrono (t_max=99)", "chrono (t_max=9)", "lstm, exploration-cost 0", "memoryless"]
+    assert list(tmaze.groups) == labels
+    assert list(memory_len.groups) == ["lstm"]
+    assert tmaze.scores("lstm").tolist() == [0.6, 0.7]
+    assert all_labels([memory_len, tmaze])[-1] == "memoryless"
+
+
+def test_notes(tmp_path):
+    """Unfinished runs named and counted, a seed that is there twice, no control, one seed.
+
+    Mutation: the unfinished run in the table.
+    """
+    plant(tmp_path / "a", None, seed=1)
+    plant(tmp_path / "b", 0.5, seed=2)
+    plant(tmp_path / "c", 0.7, seed=2)
+    (task,) = tasks_of(tmp_path)
+    assert notes([task]) == [
+        f"1 run is not finished, shown in curves and not in tables: {tmp_path / 'a'}",
+        "tmaze, ur-lstm: seed 2 is there 2 times; the newest counts",
+        "tmaze: no control was run (--core memoryless)",
+        "tmaze: one seed, and so no interval: ur-lstm",
+    ]
+    assert results(task).rows[0][:2] == ["ur-lstm", "0.700"]
+    assert len(task.groups["ur-lstm"]) == 3
+
+
+def test_the_table(tmp_path):
+    """IQM, interval, mean, worst, each seed, steps; then what the task allows.
+
+    Mutations: mean and IQM exchanged; the seeds unsorted; a core without finished runs in it.
+    """
+    plant_all(tmp_path / "a", {"lstm": [1.0, 0.0, 0.9, 0.8], "memoryless": [0.5, 0.5]})
+    plant(tmp_path / "b", None, core="gru")
+    (task,) = tasks_of(tmp_path)
+    table = results(task)
+    assert [row[0] for row in table.rows] == [
+        "lstm",
+        "memoryless",
+        "oracle",
+        "best memoryless policy",
+        "chance",
+    ]
+    assert table.rows[0][1] == "0.850"
+    assert table.rows[0][3:] == ["0.675", "0.000", "0.000 0.800 0.900 1.000", "200"]
+    assert table.rows[1][2] == "0.500 … 0.500"
+    assert table.faint == 3
+
+
+def test_better_and_overall(tmp_path):
+    """Each core against each, over the tasks that both have; all tasks together where a core has all.
+
+    Mutation: rows and columns exchanged.
+    """
+    plant_all(tmp_path / "a", {"lstm": [0.9, 0.8], "memoryless": [0.5, 0.8]})
+    plant_all(tmp_path / "b", {"lstm": [0.7, 0.9], "gru": [0.1, 0.2]}, env="memory-len")
+    tasks = tasks_of(tmp_path)
+    table = improvements(tasks)
+    assert table.head[1:] == [row[0] for row in table.rows] == ["lstm", "gru", "memoryless"]
+    assert table.rows[0][1:] == ["", "1.00 (1.00 … 1.00)", table.rows[0][3]]
+    assert table.shades[0][3] == 0.875
+    assert table.shades[2][1] == 0.125
+    assert table.rows[1][3] == table.rows[2][2] == "–"
+    assert [row[0] for row in overall(tasks).rows] == ["lstm"]
+    assert overall(tasks).rows[0][1] == "0.850"
+
+
+def test_the_horizon(tmp_path):
+    """One task at several delays; tasks that differ otherwise, or not in their span, are none.
+
+    Mutations: delays sorted as text; a task with another option in it; a horizon over `agent_view_size`.
+    """
+    for length, success in ((5, 1.0), (10, 0.96), (100, 0.5)):
+        options = () if length == 50 else (f"length={length}",)
+        plant_all(tmp_path / str(length), {"lstm": [success, success - 0.02]}, env_opt=options)
+    plant_all(tmp_path / "size", {"lstm": [1.0]}, env="memory-size", env_opt=("num_bits=1",))
+    plant_all(tmp_path / "other", {"lstm": [1.0]}, env="memory-size", env_opt=("num_bits=2",))
+    (horizon,) = find_horizons(tasks_of(tmp_path))
+    assert (horizon.label, horizon.option, list(horizon.tasks)) == ("tmaze", "length", [5, 10, 100])
+    found = points(horizon, "lstm")
+    assert [point.iqm for point in found] == pytest.approx([0.99, 0.95, 0.49])
+    assert [point.worst for point in found] == pytest.approx([0.98, 0.94, 0.48])
+    assert held_in_words(found, lambda p: p.worst) == "5"
+
+
+def literal_longest(delays, figures):
+    longest = None
+    for delay, figure in zip(delays, figures, strict=True):
+        if figure < 0.95:
+            break
+        longest = delay
+    return longest
+
+
+def test_the_longest_delay_held():
+    """A gap ends it, even if a longer delay is held again. Mutation: the longest of all that are held."""
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        figures = rng.choice([0.94, 0.95, 1.0], 4).tolist()
+        found = [Point(delay, figure, 0, 0, 0) for delay, figure in zip((3, 9, 27, 81), figures, strict=True)]
+        assert longest_held(found, lambda p: p.iqm) == literal_longest((3, 9, 27, 81), figures)
+    held = [Point(delay, 1.0, 0.96, 1.0, 0.9) for delay in (3.0, 9.0)]
+    assert held_in_words(held, lambda p: p.iqm) == "9 or more"
+    assert held_in_words(held, lambda p: p.worst) == "below 3"
+    assert held_in_words([], lambda p: p.iqm) == "–"
+
+
+def unfolded(commands, tmp_path):
+    """The words of each command that a shell would run."""
+    script = "\n".join(commands).replace("python -m scripts.train", "echo")
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    return [shlex.split(line) for line in done.stdout.splitlines()]
+
+
+def test_the_commands_make_the_runs_again(tmp_path):
+    """What a shell runs gives each run's configuration, preset and all, and no other.
+
+    Mutations: the preset's values written for defaults; a list of options in one word; a seed lost.
+    """
+    for seed in (1, 2, 5):
+        for core in ("lstm", "memoryless"):
+            plant(tmp_path / core / str(seed), 0.5, core=core, seed=seed, env_opt=("length=7",), lambda_=0.5)
+    plant(tmp_path / "x", 0.5, core="chrono", core_opt=("t_max=9", "layers=2"), seed=3)
+    preset = {"reward_scale": 0.1, "total_steps": 10_000_000}
+    plant(tmp_path / "y", 0.5, env="passive-match", origins=("total_steps",), **preset)
+    runs = find_runs([tmp_path])
+    commands = commands_of(runs)
+    assert any(
+        line.startswith("for core in lstm memoryless; do for seed in 1 2 5; do\n") for line in commands
+    )
+    assert any("passive-match --core ur-lstm --total-steps 10000000 --seed 0" in line for line in commands)
+    words = unfolded(commands, tmp_path)
+    made = [read_settings(parse(Arguments, "train", one), one).config for one in words]
+    assert sorted(made, key=repr) == sorted((run.config for run in runs), key=repr)
+    assert settle({"env": "passive-match"}, None).config == Config(env="passive-match", **preset)
+
+
+def test_ranks_are_in_the_command(tmp_path):
+    """Mutation: a run of two learners told as one of one."""
+    run = read_run(plant(tmp_path / "run", 0.5, about=[{"ranks": 2}]))
+    assert commands_of([run])[0].startswith("torchrun --nproc-per-node 2 -m scripts.train --env tmaze ")
+
+
+def test_the_curve_of_a_group(tmp_path):
+    """Against env steps as far as all seeds reach; against time from the first to the last value of each.
+
+    Mutations: the shorter run extended against env steps; the grid turned round where one run is over
+    before the other begins.
+    """
+    plant(tmp_path / "a", 1.0, seed=1, points=[(100, 0.0, 100.0), (200, 1.0, 100.0)])
+    plant(tmp_path / "b", 1.0, seed=2, points=[(100, 0.0, 10.0), (300, 1.0, 100.0)])
+    runs = find_runs([tmp_path])
+    grid, middle, low, high = band_of(runs, "env_steps", "success")
+    assert (grid[0], grid[-1]) == (100, 200)
+    assert middle[-1] == pytest.approx((1.0 + 0.5) / 2)
+    assert (low <= middle).all()
+    assert (middle <= high).all()
+    grid, middle, _, _ = band_of(runs, "seconds", "success")
+    assert (grid[0], grid[-1]) == (1.0, 12.0)
+    assert (middle[0], middle[-1]) == (0.0, 1.0)
+    assert (np.diff(grid) > 0).all()
+
+
+class Outline(HTMLParser):
+    """Ids, what is fetched, and tags that nobody closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.fetched, self.open = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids += [found["id"]] if "id" in found else []
+        self.fetched += [found[name] for name in ("src", "href", "xlink:href") if name in found]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_else(tmp_path, capsys):
+    """No network, no id twice, every tag closed, dark and light; names are no HTML.
+
+    Mutations: matplotlib's ids as they are; a name that is not escaped; a picture by its path.
+    """
+    plant_all(tmp_path / "a", {"lstm": [0.9, 0.8], "memoryless": [0.5, 0.4]}, env_opt=("length=5",))
+    plant_all(tmp_path / "b", {"lstm": [0.7, 0.6]}, env_opt=("length=9",))
+    (tmp_path / "a" / "lstm" / "seed1").rename(tmp_path / "a" / "lstm" / "<i>seed1")
+    (tmp_path / "a" / "lstm" / "<i>seed1" / "evaluation.json").unlink()
+    words = [str(tmp_path), "--out", str(tmp_path / "out" / "name.with.dots")]
+    assert report.main(words) == 0
+    told = capsys.readouterr().out
+    assert "note: 1 run is not finished" in told
+    text = (tmp_path / "out" / "name.with.dots.html").read_text()
+    assert "://" not in re.sub(r'xmlns(:xlink)?="[^"]*"', "", text)
+    assert "<i>" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert "#010203" not in text
+    outline = Outline()
+    outline.feed(text)
+    assert outline.open == []
+    assert len(set(outline.ids)) == len(outline.ids) > 10
+    assert all(target.startswith(("#", "data:image/png;base64,")) for target in outline.fetched)
+    assert {target[1:] for target in outline.fetched if target.startswith("#")} <= set(outline.ids)
+    for part in ("Memory horizon: tmaze", "Who is better than whom", "for seed in", shlex.join(words)):
+        assert part in text
+    rows = list(csv.DictReader((tmp_path / "out" / "name.with.dots.csv").read_text().splitlines()))
+    assert len(rows) == 6
+    assert [row["finished"] for row in rows].count("False") == 1
