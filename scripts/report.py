@@ -48,10 +48,10 @@ def main(words: Sequence[str]) -> int:
             raise ValueError("it takes folders with runs in them, e.g. runs/tmaze")
         places = places_of(arguments.out)
         tasks = sort_runs(find_runs(arguments.runs))
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         say(lead_of(tasks))
         for line in notes(tasks):
             say(f"note: {line}")
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         write(tasks, places, f"python -m scripts.report {shlex.join(words)}")
     for task in tasks:
         say(f"\n{task.label}\n{markdown_table(results(task))}")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from programs import assert_one_line, tree
 
+from agents.about import read_about
 from agents.checkpoint import load_checkpoint, save_checkpoint
+from agents.evaluation import load_run
 from scripts import benchmark, evaluate, report, train
 
 ROOT = Path(__file__).parent.parent
@@ -355,13 +357,32 @@ def test_a_finished_run(finished):
     Mutation: a file left out, or NaN written where JSON knows none.
     """
     names = {path.name.split(".")[0] for path in finished.iterdir()}
-    assert names == {"config", "lock", "origins", "events", "metrics", "checkpoints", "evaluation"}
+    written = {"config", "origins", "about", "lock", "events", "metrics", "checkpoints", "evaluation"}
+    assert names == written
     figures = json.loads((finished / "evaluation.json").read_text())
     assert figures["episodes"] == 1000
     assert figures["env_steps"] >= 300
     for name in ("success", "returns", "length"):
         assert figures[name]["low"] <= figures[name]["mean"] <= figures[name]["high"]
     assert figures["length"] == {"mean": 3.0, "low": 3.0, "high": 3.0}
+
+
+def test_about(run):
+    """Each start adds an entry: where it began, what learns and on what; a damaged file starts anew.
+
+    Mutations: the first entry replaced; training refused for a damaged file.
+    """
+    (first,) = read_about(run)
+    assert (first["env_steps"], first["device"], first["threads"], first["ranks"]) == (0, "cpu", 1, 1)
+    network = load_run(run)[1]
+    assert first["parameters"] == sum(parameter.numel() for parameter in network.parameters())
+    assert train.main(["--resume", str(run), "--total-steps", "600"]) == 0
+    again, second = read_about(run)
+    assert again == first
+    assert 300 <= second["env_steps"] < 600
+    (run / "about.json").write_text("[")
+    assert train.main(["--resume", str(run), "--total-steps", "900"]) == 0
+    assert len(read_about(run)) == 1
 
 
 def test_report(finished, tmp_path, capsys):
