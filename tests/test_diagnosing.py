@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents.actor import Actor, make_envs
 from agents.config import Config
 from agents.diagnosing import record
-from agents.diagnosing.clearing import choose_steps
+from agents.diagnosing.clearing import choose_steps, interval, measure
 from agents.diagnosing.cue_probe import choose_lags, fit, holds, last_sight, objective
 from agents.diagnosing.curves import curves_of, write_curves
 from agents.diagnosing.diagnosis import diagnose
@@ -62,7 +62,7 @@ def agent(limit=math.inf):
     with torch.no_grad():
         network.encoder[1].weight.copy_(torch.eye(5))
         network.encoder[1].bias.zero_()
-        network.policy.weight.copy_(50 * torch.tensor([[1.0, 4], [-1, 4], [0, -9], [0, 0]]))
+        network.policy.weight.copy_(torch.tensor([[6.0, 200], [-6, 200], [0, -450], [0, 0]]))
         network.policy.bias.copy_(torch.tensor([-99.0, -99, -99, 0]))
     return network
 
@@ -186,7 +186,9 @@ def test_the_gradient_of_a_notebook(keeps):
     """
     gradient = keeps["gradient"]
     assert (gradient["choice"], gradient["lag"]) == ("question", list(range(LENGTH + 1)))
-    assert gradient["norm"][1:LENGTH] == [0.0] * (LENGTH - 1)
+    norms = gradient["norm"]
+    assert norms[1:LENGTH] == [0.0] * (LENGTH - 1)
+    assert gradient["cue_share"] == pytest.approx(norms[LENGTH] / norms[0]) != pytest.approx(1)
     assert (gradient["cue_lag"], gradient["episodes"]) == (LENGTH, [64] * (LENGTH + 1))
 
 
@@ -298,6 +300,18 @@ def test_the_same_seed_the_same_diagnosis():
     assert first["gradient"] != other["gradient"]
 
 
+def test_what_is_measured():
+    """Success, or what was paid where nobody succeeds or nobody says so.
+
+    Mutation: a success of 0 everywhere taken for a measure.
+    """
+    returns, lengths = np.array([1.0, 3.0]), np.array([4, 4])
+    for successes, name in (([0, 0.5], "success"), ([0, 0], "return"), ([np.nan, np.nan], "return")):
+        outcome = Outcome(np.array(successes), returns, lengths)
+        assert measure(outcome) == name
+        assert interval(outcome, name).mean == (0.25 if name == "success" else 2.0)
+
+
 def test_cut_episodes():
     """They fail, with what they were paid until then.
 
@@ -373,7 +387,7 @@ def test_summaries(keeps, forgets):
     assert keeps["summary"].startswith(f"the state holds the cue at 1.00 for {LENGTH} steps (the observation")
     assert f"clearing it between steps 1 and {LENGTH} costs up to 0." in keeps["summary"]
     assert f"for {FORGETS_AFTER} steps of {LENGTH};" in forgets["summary"]
-    assert "costs no success" in forgets["summary"]
+    assert "clearing it costs no success at any step" in forgets["summary"]
     nothing = SimpleNamespace(cue=None, clearing=None, left_out={}, measure="success")
     gradient = {"norm": [0.0], "lag": [0], "cue_share": None}
     assert summarise({**vars(nothing), "gradient": gradient}) == "the choice has no gradient"

@@ -5,7 +5,7 @@
     env_steps       age of the weights
     episodes        fresh episodes that were played
     seed            of these episodes
-    measure         "success", or "return" where the task does not tell success
+    measure         "success", or "return" where the task tells no success or all episodes fail
     summary         what it says in a line
     left_out        {part: reason} of each part below that is null
     cue             how often a linear probe reads the cue, on episodes that it was not fitted to

@@ -41,7 +41,7 @@ def of_clearing(found: dict[str, Any]) -> str:
         if high < never["low"]
     }
     if not costs:
-        return f"clearing it at any step costs no {name} that could be told from chance"
+        return f"clearing it costs no {name} at any step, as far as these episodes tell"
     when = f"between steps {min(costs)} and {max(costs)}" if len(costs) > 1 else f"at step {min(costs)}"
     return f"clearing it {when} costs up to {max(costs.values()):.3g} of {name}"
 
