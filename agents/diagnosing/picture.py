@@ -32,6 +32,7 @@ def draw(path: Path, found: dict[str, Any]) -> None:
         if found[part] is not None:
             drawer(panel, found)
             panel.grid(alpha=0.3)
+            panel.xaxis.get_major_locator().set_params(integer=True)
             panel.legend(frameon=False, fontsize="small")
     title = f"{found['env']}, {found['core']}, after {found['env_steps']:,} env steps; "
     figure.suptitle(title + f"{found['episodes']:,} fresh episodes")
@@ -50,7 +51,8 @@ TITLES = {
 def draw_cue(panel: Any, found: dict[str, Any]) -> None:
     """Accuracy against time since the cue."""
     cue = found["cue"]
-    panel.plot(cue["lag"], cue["state"], color=BLUE, label="from the core state")
+    label = f"from the core state ({cue['episodes'][0]:,} episodes saw it)"
+    panel.plot(cue["lag"], cue["state"], color=BLUE, label=label)
     panel.fill_between(cue["lag"], cue["state_low"], cue["state_high"], color=BLUE, alpha=0.2, linewidth=0)
     panel.plot(cue["lag"], cue["observation"], color=ORANGE, label="from the observation alone")
     panel.axhline(cue["chance"], color=GREY, linestyle=":", label="chance")
