@@ -8,13 +8,13 @@ product is taken; each [[group]] has fields, seeds and a grid of its own over th
 scripts.train does, and sweep.json: what was asked. The same command goes on where it was stopped.
 """
 
+import dataclasses
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Literal, TextIO
 
 import tyro
 from rich.console import Console
@@ -23,13 +23,18 @@ from agents.command_line import FAILED, parse, usage_errors
 from agents.metrics import say, short
 from agents.run_checks import readable
 from agents.run_folder import lock_run
-from agents.sweeping.checks import Checked, check_all, fitting_jobs
+from agents.runners.cluster import connect, num_cores
+from agents.sweeping.checks import Checked, check_all, fitting_jobs, threads_of
 from agents.sweeping.child import Child
-from agents.sweeping.crew import Crew
+from agents.sweeping.crew import Crew, Process
 from agents.sweeping.display import Display
-from agents.sweeping.run import Run
+from agents.sweeping.plan import Plan, corners, read_plan, within
+from agents.sweeping.remote_child import RemoteChild
+from agents.sweeping.run import Run, make_run
+from agents.sweeping.search import Search, name_of
 from agents.sweeping.summary import summary
-from agents.sweeping.sweep_file import expand, read_sweep
+from agents.sweeping.sweep_file import Fields, expand, read_sweep
+from agents.sweeping.work import Listed, Work
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,16 @@ class Arguments:
     """Trains all runs that a file asks for; the same command goes on where it was stopped."""
 
     file: Annotated[Path, tyro.conf.Positional]
-    """FILE.toml: fields of a run, seeds, [grid] and [[group]]."""
+    """FILE.toml: fields of a run, seeds, [grid], [[group]] and [search]."""
     jobs: int = 0
     """Runs at once. 0: as many as processor cores and memory bear."""
     log_dir: Path | None = None
     """Where run folders go; by default the file's log_dir, or runs/ and the file's name."""
+    on: Literal["local", "ray"] = "local"
+    """local: runs are processes of this machine. ray: of the machines of a Ray cluster, which must all see
+    LOG_DIR under the same name."""
+    ray_address: str = "auto"
+    """ray: the cluster, as of scripts.train."""
     dry_run: bool = False
     """Check everything, list the runs, and stop."""
 
@@ -52,34 +62,75 @@ def main(words: Sequence[str]) -> int:
         arguments = parse(Arguments, "sweep", words)
         if arguments.jobs < 0:
             raise ValueError(f"--jobs must be at least 0, got {arguments.jobs}")
+        if arguments.on == "local" and arguments.ray_address != "auto":
+            raise ValueError("--ray-address is for --on ray")
         sweep = read_sweep(arguments.file)
+        plan = read_plan(sweep, arguments.file)
         log_dir = arguments.log_dir or Path(sweep.log_dir or f"runs/{arguments.file.stem}")
-        checked = check_all(expand(sweep.blocks), str(log_dir), arguments.file)
-        lock = nullcontext() if arguments.dry_run else lock_sweep(log_dir, arguments.file, checked.runs)
-        todo = [run for run in checked.runs if run.result() is None]
-        commands = {run: run.words() for run in todo}
-    jobs = arguments.jobs or fitting_jobs(checked)
-    tell(checked, todo, commands, jobs, log_dir)
-    if arguments.dry_run:
-        for run in checked.runs:
-            say(f"{'todo' if run in commands else 'done'}  {run.title}  {run.folder}")
-        say("a dry run: nothing was begun, and nothing written")
-        return 0
+        log_dir = log_dir.absolute() if arguments.on == "ray" else log_dir
+
+        def make_runs(values: Fields) -> list[Run]:
+            runs = [make_run(fields, str(log_dir)) for fields in expand(within(sweep.blocks, values))]
+            return [dataclasses.replace(run, varied=tuple(values)) for run in dict.fromkeys(runs)]
+
+        trials = [{}] if plan is None else corners(plan)
+        asked = [fields for values in trials for fields in expand(within(sweep.blocks, values))]
+        checked = check_all(asked, str(log_dir), arguments.file)
+        if arguments.dry_run:
+            return foresee(plan, checked, len(make_runs(trials[0])), log_dir)
+        bears = fitting_jobs(checked)
+        if arguments.on == "ray":
+            connect(arguments.ray_address, 0, "--on ray")
+            bears = max(1, num_cores() // checked.threads)
+        lock = lock_sweep(log_dir, arguments.file, [] if plan else checked.runs)
+        if plan is None:
+            work: Work = Listed(checked.runs)
+        else:
+            name = name_of(plan, sweep.blocks)
+            work = Search(plan, log_dir, name, make_runs)
+    tell(checked, work, arguments.jobs or bears, log_dir)
+    display = Display(work.num_runs, work.total_steps, work.done, work.begun)
+    crew = Crew(start_by(arguments.on), work.next_run, arguments.jobs or bears, display)
     with lock:
-        crew = carry_out(checked.runs, commands, jobs)
-    return conclude(checked.runs, crew, arguments.file, log_dir)
+        crew.work(work.ended)
+    return conclude(work, crew, arguments.file, log_dir)
 
 
-def tell(checked: Checked, todo: list[Run], commands: dict[Run, list[str]], jobs: int, log_dir: Path) -> None:
+def start_by(on: str) -> Callable[[Run], Process]:
+    """How a run is started, here or on a cluster."""
+    if on == "local":
+        return lambda run: Child(run.words(), str(run.folder))
+
+    def start(run: Run) -> Process:
+        gpus = int(run.config.device.startswith("cuda"))
+        return RemoteChild(run.words(), str(run.folder), cores=threads_of(run.config), gpus=gpus)
+
+    return start
+
+
+def foresee(plan: Plan | None, checked: Checked, num_runs: int, log_dir: Path) -> int:
+    """Says what would be done; returns the exit code."""
+    if plan is None:
+        tell(checked, Listed(checked.runs), fitting_jobs(checked), log_dir)
+        for run in checked.runs:
+            say(f"{'todo' if run.result() is None else 'done'}  {run.title}  {run.folder}")
+    else:
+        say(f"{plan.trials} trials of {num_runs} runs each, for the greatest {plan.metric}, over")
+        for name, limits in plan.ranges.items():
+            say(f"  {name}: {limits}")
+    say("a dry run: nothing was begun, and nothing written")
+    return 0
+
+
+def tell(checked: Checked, work: Work, jobs: int, log_dir: Path) -> None:
     """Says how much is to be done."""
     for line in checked.warnings:
         say(f"warning: {line}")
-    if checked.num_repeated:
+    if checked.num_repeated and isinstance(work, Listed):
         say(f"{checked.num_repeated} runs are asked for twice; each is done once")
-    resumed = sum("--resume" in words for words in commands.values())
-    steps = sum(run.config.total_steps for run in todo)
-    counts = f"{len(checked.runs) - len(todo)} done, {resumed} to go on with, {len(todo) - resumed} to begin"
-    say(f"{len(checked.runs)} runs in {log_dir}: {counts}; {short(steps)} env steps")
+    left = work.total_steps - sum(run.config.total_steps for run in work.done)
+    begun = f", {len(work.begun)} begun" if work.begun else ""
+    say(f"{work.num_runs} runs in {log_dir}, {len(work.done)} done{begun}; {short(left)} env steps to do")
     cores = f"{checked.threads} processor core{'s' * (checked.threads > 1)}"
     say(f"{jobs} at once, each on {cores} and with {readable(checked.bytes)} of memory or less")
 
@@ -100,28 +151,20 @@ def lock_sweep(log_dir: Path, file: Path, runs: list[Run]) -> TextIO:
     return lock
 
 
-def carry_out(runs: list[Run], commands: dict[Run, list[str]], jobs: int) -> Crew:
-    """Does the runs that have commands."""
-    begun = {run: point.env_steps for run in commands if (point := run.point()) is not None}
-    done = [run for run in runs if run not in commands]
-    display = Display(len(runs), sum(run.config.total_steps for run in runs), done, begun)
-    todo = iter(commands)
-    crew = Crew(lambda run: Child(commands[run], str(run.folder)), lambda: next(todo, None), jobs, display)
-    crew.work()
-    return crew
-
-
-def conclude(runs: list[Run], crew: Crew, file: Path, log_dir: Path) -> int:
+def conclude(work: Work, crew: Crew, file: Path, log_dir: Path) -> int:
     """Says what came of it; returns the exit code."""
-    results: dict[Run, dict[str, Any] | None] = {run: run.result() for run in runs}
-    if any(result is not None for result in results.values()):
-        Console(highlight=False).print(summary(results))
-        say(f"python -m scripts.report {log_dir} --out report")
+    if isinstance(work, Search):
+        for line in work.report():
+            say(line)
+    elif isinstance(work, Listed):
+        results = {run: run.result() for run in work.runs}
+        if any(result is not None for result in results.values()):
+            Console(highlight=False).print(summary(results))
+            say(f"python -m scripts.report {log_dir} --out report")
     for failure in crew.failures:
         say(f"failed: {failure.run.title}: {failure.why} ({failure.run.folder})")
     if crew.stopped_by is not None:
-        left = sum(result is None for result in results.values())
-        say(f"stopped by {crew.stopped_by.name}, {left} of {len(runs)} runs left, all saved. Go on with")
+        say(f"stopped by {crew.stopped_by.name}; the runs under way are saved. The same command goes on:")
         say(f"  python -m scripts.sweep {file} --log-dir {log_dir}")
         return 128 + crew.stopped_by
     return FAILED if crew.failures else 0

@@ -87,7 +87,7 @@ def test_what_travels(tmp_path, monkeypatch):
     found = luggage()
     assert found["working_dir"] == str(tmp_path)
     names = [path.rpartition("/")[2] for path in found["py_modules"]]
-    assert names == ["agents", "cores", "envs"]
+    assert names == ["agents", "cores", "envs", "scripts"]
     monkeypatch.chdir(cluster.Path(cluster.__file__).parents[2])
     assert luggage()["py_modules"] == []
     assert {"runs", ".venv", ".git"} <= set(luggage()["excludes"])

@@ -20,12 +20,13 @@ LEFT_BEHIND = [".git", ".venv", "runs", "__pycache__", ".mypy_cache", ".pytest_c
 HINT = "install it with: pip install -e '.[cluster]'"
 
 
-def connect(address: str, num_actors: int) -> bool:
+def connect(address: str, num_actors: int, asked_by: str = "--runner ray") -> bool:
     """Connects this process to a cluster.
 
     Args:
         address: auto, local, host:port or ray://host:port.
         num_actors: for which a cluster of this machine's own is to have room; 0: one a processor core.
+        asked_by: the flag that asks for Ray, for messages.
 
     Returns:
         Whether that was necessary; where a program has connected itself, that connection serves.
@@ -36,7 +37,7 @@ def connect(address: str, num_actors: int) -> bool:
     try:
         import ray
     except ImportError:
-        raise ValueError(f"--runner ray needs the package ray: {HINT}") from None
+        raise ValueError(f"{asked_by} needs the package ray: {HINT}") from None
     if ray.is_initialized():
         return False
     check_address(address)
@@ -96,5 +97,6 @@ def luggage() -> dict[str, Any]:
         return {}
     here = Path.cwd()
     packages = [Path(str(package.__file__)).parent for package in (agents, cores, envs)]
+    packages.append(packages[0].with_name("scripts"))  # which nothing imports; a sweep's runs start there
     elsewhere = [str(folder) for folder in packages if not folder.is_relative_to(here)]
     return {"working_dir": str(here), "excludes": LEFT_BEHIND, "py_modules": elsewhere}

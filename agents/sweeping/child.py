@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.signals import SIGNALS
+
 CONSOLE = "console.txt"
 """In a run's folder: what it said."""
 SET_DEATH_SIGNAL = 1
@@ -38,7 +40,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 process_group=0,
-                preexec_fn=end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=obey_and_end_with_parent,
             )
 
     def poll(self) -> int | None:
@@ -57,6 +59,13 @@ class Child:
         return [line for line in text.splitlines() if line.strip()][-count:]
 
 
-def end_with_parent() -> None:
-    """Asks the kernel to send SIGTERM to this process when its parent ends, killed perhaps: it saves then."""
-    ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
+def obey_and_end_with_parent() -> None:
+    """Between fork and exec: signals count, whatever a parent of Ray's has blocked.
+
+    And the kernel is asked for SIGTERM when the parent ends, killed perhaps: the run saves then.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGTERM)

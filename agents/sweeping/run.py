@@ -59,7 +59,9 @@ class Run:
     @property
     def kind(self) -> str:
         """The core with its options, and what else is tried."""
-        others = [f"{flag(name)[2:]}={getattr(self.config, name)}" for name in self.varied]
+        values = {name: getattr(self.config, name) for name in self.varied}
+        short = {name: f"{v:.4g}" if isinstance(v, float) else v for name, v in values.items()}
+        others = [f"{flag(name)[2:]}={value}" for name, value in short.items()]
         return " ".join([self.config.core, *self.config.core_opt, *others])
 
     def words(self) -> list[str]:
