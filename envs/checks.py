@@ -39,7 +39,11 @@ def check_options(env_id: str, options: Mapping[str, Any], known: Iterable[str])
             raise ValueError(f"{env_id} has no option {name!r}{nearest(name, names, every)}")
 
 
-def whole_number(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+LARGEST = 10**15
+"""Of the numbers that tasks count with: 64 bits hold what is added to them, and nobody waits so long."""
+
+
+def whole_number(name: str, value: Any, minimum: int, maximum: int | None = LARGEST) -> int:
     """Return an option that must be a whole number in ``minimum`` … ``maximum``, or raise ValueError."""
     try:
         number = operator.index(value)
@@ -54,7 +58,11 @@ def whole_number(name: str, value: Any, minimum: int, maximum: int | None = None
 
 def finite_number(name: str, value: Any) -> float:
     """Return an option that must be a finite number, or raise ValueError in one line."""
-    if isinstance(value, str) or not math.isfinite(value):
+    try:
+        finite = not isinstance(value, str) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        raise ValueError(f"{name} must be a finite number, got one of {len(str(value))} digits") from None
+    if not finite:
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     return float(value)
 

@@ -77,7 +77,7 @@ class GymVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if processes not in (None, True, False):
             raise ValueError(f"processes must be true or false, got {processes!r}")
         self._next_seeds: Sequence[int | None] | None = environment_seeds(
-            whole_number("seed", seed, 0), self.first_index, num_envs
+            whole_number("seed", seed, 0, None), self.first_index, num_envs
         )
         sample = make_viewed(env_id, options)
         try:
@@ -131,11 +131,11 @@ class GymVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """
         seeds: Sequence[int | None] | None = self._next_seeds  # the constructor's hold for the first reset
         if isinstance(seed, Sequence | np.ndarray):
-            seeds = [None if s is None else whole_number("seed", s, 0) for s in seed]
+            seeds = [None if s is None else whole_number("seed", s, 0, None) for s in seed]
             if len(seeds) != self.num_envs:
                 raise ValueError(f"a sequence of seeds must have length {self.num_envs}, got {len(seeds)}")
         elif seed is not None:
-            seeds = environment_seeds(whole_number("seed", seed, 0), self.first_index, self.num_envs)
+            seeds = environment_seeds(whole_number("seed", seed, 0, None), self.first_index, self.num_envs)
         others = dict(options or {})
         mask = checked_mask(others.pop("reset_mask", None), self.num_envs)
         observations = self._stepper.reset(list(seeds or [None] * self.num_envs), mask, others or None)

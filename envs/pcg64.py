@@ -74,9 +74,9 @@ def chosen_seeds(
         if len(seeds) != num_envs:
             raise ValueError(f"a sequence of seeds must have length {num_envs}, got {len(seeds)}")
     else:
-        seeds = environment_seeds(whole_number("seed", seed, 0), first_index, num_envs)
+        seeds = environment_seeds(whole_number("seed", seed, 0, None), first_index, num_envs)
     chosen = [i for i, s in enumerate(seeds) if s is not None and (mask is None or mask[i])]
-    return chosen, [whole_number("seed", seeds[i], 0) for i in chosen]
+    return chosen, [whole_number("seed", seeds[i], 0, None) for i in chosen]
 
 
 def seeded_streams(seeds: Sequence[int]) -> np.ndarray:

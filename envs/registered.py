@@ -80,7 +80,7 @@ class SingleEnv(gymnasium.Env[np.ndarray, np.integer]):
         Raises:
             ValueError: a negative seed, or an option: there are none.
         """
-        super().reset(seed=None if seed is None else whole_number("seed", seed, 0))
+        super().reset(seed=None if seed is None else whole_number("seed", seed, 0, None))
         if seed is None and not self._is_seeded:
             seed = int(self.np_random.integers(2**63))
         self._is_seeded = True

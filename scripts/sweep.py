@@ -93,7 +93,7 @@ def main(words: Sequence[str]) -> int:
     crew = Crew(start_by(arguments.on), work.next_run, arguments.jobs or bears, display)
     with lock:
         crew.work(work.ended)
-    return conclude(work, crew, arguments.file, log_dir)
+    return conclude(work, crew, log_dir, f"python -m scripts.sweep {' '.join(words)}")
 
 
 def start_by(on: str) -> Callable[[Run], Process]:
@@ -151,7 +151,7 @@ def lock_sweep(log_dir: Path, file: Path, runs: list[Run]) -> TextIO:
     return lock
 
 
-def conclude(work: Work, crew: Crew, file: Path, log_dir: Path) -> int:
+def conclude(work: Work, crew: Crew, log_dir: Path, command: str) -> int:
     """Says what came of it; returns the exit code."""
     if isinstance(work, Search):
         for line in work.report():
@@ -165,7 +165,7 @@ def conclude(work: Work, crew: Crew, file: Path, log_dir: Path) -> int:
         say(f"failed: {failure.run.title}: {failure.why} ({failure.run.folder})")
     if crew.stopped_by is not None:
         say(f"stopped by {crew.stopped_by.name}; the runs under way are saved. The same command goes on:")
-        say(f"  python -m scripts.sweep {file} --log-dir {log_dir}")
+        say(f"  {command}")
         return 128 + crew.stopped_by
     return FAILED if crew.failures else 0
 

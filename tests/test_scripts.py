@@ -58,6 +58,8 @@ def run(finished, tmp_path):
         ("--env-opt lenght=3", "tmaze has no option 'lenght'; did you mean length?"),
         ("--env-opt length=0", "length must be at least 1"),
         ("--env-opt length=2.5", "length must be a whole number"),
+        ("--env-opt length=1e30", "length must be a whole number, got 1e+30"),
+        ("--env-opt length=99999999999999999999", "length must be at most 1000000000000000, got 9999999999"),
         ("--env-opt seed=3", "can't set 'seed'"),
         ("--env CartPole-v1 --env-opt copy=True", "can't set 'copy'"),
         ("--env CartPole-v1 --env-opt lenght=3", "has no option 'lenght'"),

@@ -31,6 +31,11 @@ env_opt = [[]]
 """
 
 
+def searched(field):
+    """A file that searches for one field."""
+    return f"[search]\ntrials = 3\n[search.fields]\n{field}"
+
+
 def write(folder, text):
     path = folder / "mine.toml"
     path.write_text(text)
@@ -179,6 +184,25 @@ def test_the_words_make_the_run(tmp_path):
         ("env = 3", "mine.toml: env must be a name, got 3"),
         ("a = [", "mine.toml: "),
         ("log_dir = 3", "mine.toml: log_dir must be a name, got 3"),
+        ("search = 3", "search must be a table"),
+        ("[search]\ntrails = 3", "mine.toml: search: unknown 'trails'; did you mean trials?"),
+        ("[search]\ntrials = 0", "search: trials must be a whole number in 1 … 10000, got 0"),
+        ("[search]\ntrials = 3", "search: [search.fields] must give a range or choices"),
+        ("[search]\ntrials = 3\nmetric = 'loss'", "search: metric must be success or return, got 'loss'"),
+        (
+            searched("learning_raet = [1, 2]"),
+            "search: unknown field 'learning_raet'; did you mean",
+        ),
+        (searched("learning_rate = 3"), "search: learning_rate takes a list of choices, or a range as in"),
+        (searched("learning_rate = {low = 2, high = 1}"), "search: learning_rate takes low below high"),
+        (searched("learning_rate = {low = 0, high = 1, log = true}"), "takes low below high, above 0 if log"),
+        (searched("hidden_size = {low = 1.5, high = 9}"), "search: hidden_size can't lie between 1.5 and 9"),
+        (searched("core = {low = 'a', high = 'b'}"), "search: core can't lie between 'a' and 'b'"),
+        (searched("core_opt = [1, 2]"), "search: core_opt can't be searched for"),
+        (searched("core = ['lstm']"), "search: core takes two choices or more"),
+        (searched("core = ['lstm', 'grru']"), "mine.toml: core: unknown core 'grru'"),
+        (searched("discount = {low = 0.5, high = 1.5}"), "mine.toml: discount must lie in 0 … 1, got 1.5"),
+        ("core = 'gru'\n" + searched("core = ['lstm', 'gru']"), "core is searched for, and given above"),
     ],
 )
 def test_refused(text, part, tmp_path, capsys):
@@ -195,6 +219,11 @@ def test_refused(text, part, tmp_path, capsys):
     [
         ("missing.toml", "missing.toml: no such file"),
         ("mine.tml", "mine.tml: a sweep is a file .toml; did you mean mine.toml?"),
+        ("mine.toml --ray-address local", "--ray-address is for --on ray"),
+        (
+            "mine.toml --on ray --ray-address a",
+            "--ray-address must be auto, local, host:port or ray://host:port",
+        ),
         ("mine.toml --jobs -1", "--jobs must be at least 0, got -1"),
         ("mine.toml --log-dir mine.toml/a", "--log-dir: mine.toml/a can't be written ("),
         ("", "FILE.toml"),

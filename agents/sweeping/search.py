@@ -95,10 +95,10 @@ class Search:
 
     @property
     def done(self) -> list[Run]:
-        """The runs that are done."""
+        """The runs that are done, again for each trial of the same values."""
         over = [trial.params for trial in self._study.get_trials() if trial.state.is_finished()]
-        runs = dict.fromkeys(run for values in over for run in self._make_runs(values))
-        runs |= dict.fromkeys(run for trial in self._open.values() for run in trial)
+        runs = [run for values in over for run in self._make_runs(values)]
+        runs += [run for trial in self._open.values() for run in trial]
         return [run for run in runs if run.result() is not None]
 
     @property
