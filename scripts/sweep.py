@@ -128,7 +128,7 @@ def tell(checked: Checked, work: Work, jobs: int, log_dir: Path) -> None:
         say(f"warning: {line}")
     if checked.num_repeated and isinstance(work, Listed):
         say(f"{checked.num_repeated} runs are asked for twice; each is done once")
-    left = work.total_steps - sum(run.config.total_steps for run in work.done)
+    left = work.total_steps - sum(run.config.total_steps for run in work.done) - sum(work.begun.values())
     begun = f", {len(work.begun)} begun" if work.begun else ""
     say(f"{work.num_runs} runs in {log_dir}, {len(work.done)} done{begun}; {short(left)} env steps to do")
     cores = f"{checked.threads} processor core{'s' * (checked.threads > 1)}"

@@ -51,6 +51,10 @@ def test_numbers():
     assert whole_number("n", 4, 1, 4) == 4
     with pytest.raises(ValueError, match=r"^n must be at most 4, got 5$"):
         whole_number("n", 5, 1, 4)
+    with pytest.raises(ValueError, match=r"^n must be at most 1000000000000000, got 9223372036854775807$"):
+        whole_number("n", 2**63 - 1, 1)
+    with pytest.raises(ValueError, match=r"^r must be a finite number, got one of 401 digits$"):
+        finite_number("r", 10**400)
     for value in (float("nan"), float("inf"), "1"):
         with pytest.raises(ValueError, match=r"^r must be a finite number, got "):
             finite_number("r", value)

@@ -219,7 +219,7 @@ def test_a_sweep_that_is_stopped_goes_on_to_the_bit(start, tmp_path, capsys):
     said, errors = program.communicate()
     assert program.returncode == 0, errors
     assert "2 runs in" in said
-    assert ", 0 to begin" in said
+    assert "0 done, 2 begun" in said
     folders = sorted(evaluation.parent for evaluation in logs.rglob("evaluation.json"))
     assert len(folders) == len(list(logs.rglob("config.json"))) == 2
     config = read_config(folders[0])

@@ -142,7 +142,7 @@ def test_on_ray(start, tmp_path, number):
     """
     path, logs = tmp_path / "mine.toml", tmp_path / "logs"
     path.write_text(
-        "seeds = 2\nenv-opt = {length = 2}\nhidden-size = 6\nencoder-size = 4\nnum-envs = 3\nunroll-length = 5\n"
+        "seeds = 2\nenv-opt = {length = 2}\nhidden-size = 6\nnum-envs = 3\nunroll-length = 5\n"
         f"total-steps = {300 if number is None else 60_000}\nrunner = 'local'\ncheckpoint-every-s = 0.2\n"
     )
     program = start("scripts.sweep", path, "--log-dir", logs, "--on", "ray", "--ray-address", "local")
