@@ -24,7 +24,7 @@ from agents.reporting.contents import panels_of, sections_of
 from agents.reporting.groups import Task, all_labels, notes, sort_runs
 from agents.reporting.page import page
 from agents.reporting.pictures import write_png
-from agents.reporting.runs import find_runs
+from agents.reporting.runs import read_runs
 from agents.reporting.tables import results, write_csv
 
 ENDINGS = (".html", ".png", ".csv", ".md")
@@ -47,7 +47,7 @@ def main(words: Sequence[str]) -> int:
         if not arguments.runs:
             raise ValueError("it takes folders with runs in them, e.g. runs/tmaze")
         places = places_of(arguments.out)
-        tasks = sort_runs(find_runs(arguments.runs))
+        tasks = sort_runs(read_runs(arguments.runs))
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         say(lead_of(tasks))
         for line in notes(tasks):

@@ -201,7 +201,7 @@ def test_train(number, tmp_path, capsys):
 OTHERS = {
     evaluate: ("load_run",),
     record: ("load_run",),
-    report: ("find_runs",),
+    report: ("read_runs",),
     probe: ("carry_out_all", "write_summary"),
     envs: ("picture_of", "picture_of_all", "description"),
     benchmark: ("Envs.run", "Cores.run", "Train.run"),

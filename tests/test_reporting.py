@@ -1,6 +1,7 @@
 """Reports: which runs are found and compared, how long a delay is held, what made the runs, and the page."""
 
 import csv
+import io
 import json
 import re
 import shlex
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 from planted_runs import plant, plant_all
 from programs import assert_one_line
 
@@ -16,16 +18,17 @@ from agents.config import Config
 from agents.origins import settle
 from agents.reporting.charts import band_of
 from agents.reporting.commands import commands_of
+from agents.reporting.diagnoses import cue_curves, picture_of, representative
 from agents.reporting.groups import all_labels, notes, sort_runs
 from agents.reporting.horizon import Point, find_horizons, held_in_words, longest_held, points
-from agents.reporting.runs import find_runs, read_run
+from agents.reporting.runs import read_run, read_runs
 from agents.reporting.tables import improvements, overall, results
 from scripts import report
 from scripts.train import Arguments, parse, read_settings
 
 
 def tasks_of(*folders):
-    return sort_runs(find_runs(folders))
+    return sort_runs(read_runs(folders))
 
 
 def test_what_a_run_says(tmp_path):
@@ -51,7 +54,7 @@ def test_a_point_without_episodes_leaves_a_gap(tmp_path):
 def test_runs_are_found_once(tmp_path):
     """Two folders that hold the same run count it once. Mutation: a seed counted twice."""
     plant_all(tmp_path / "runs", {"lstm": [0.5, 0.6]})
-    assert len(find_runs([tmp_path, tmp_path / "runs" / "lstm"])) == 2
+    assert len(read_runs([tmp_path, tmp_path / "runs" / ".." / "runs" / "lstm"])) == 2
 
 
 @pytest.mark.parametrize(
@@ -206,7 +209,8 @@ def test_the_longest_delay_held():
 
 def unfolded(commands, tmp_path):
     """The words of each command that a shell would run."""
-    script = "\n".join(commands).replace("python -m scripts.train", "echo")
+    script = "train() { printf '%q ' \"$@\"; echo; }\n"
+    script += "\n".join(commands).replace("python -m scripts.train", "train")
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
@@ -222,7 +226,7 @@ def test_the_commands_make_the_runs_again(tmp_path):
     plant(tmp_path / "x", 0.5, core="chrono", core_opt=("t_max=9", "layers=2"), seed=3)
     preset = {"reward_scale": 0.1, "total_steps": 10_000_000}
     plant(tmp_path / "y", 0.5, env="passive-match", origins=("total_steps",), **preset)
-    runs = find_runs([tmp_path])
+    runs = read_runs([tmp_path])
     commands = commands_of(runs)
     assert any(
         line.startswith("for core in lstm memoryless; do for seed in 1 2 5; do\n") for line in commands
@@ -248,7 +252,7 @@ def test_the_curve_of_a_group(tmp_path):
     """
     plant(tmp_path / "a", 1.0, seed=1, points=[(100, 0.0, 100.0), (200, 1.0, 100.0)])
     plant(tmp_path / "b", 1.0, seed=2, points=[(100, 0.0, 10.0), (300, 1.0, 100.0)])
-    runs = find_runs([tmp_path])
+    runs = read_runs([tmp_path])
     grid, middle, low, high = band_of(runs, "env_steps", "success")
     assert (grid[0], grid[-1]) == (100, 200)
     assert middle[-1] == pytest.approx((1.0 + 0.5) / 2)
@@ -258,6 +262,74 @@ def test_the_curve_of_a_group(tmp_path):
     assert (grid[0], grid[-1]) == (1.0, 12.0)
     assert (middle[0], middle[-1]) == (0.0, 1.0)
     assert (np.diff(grid) > 0).all()
+
+
+def diagnosed(run, state, lag=(0, 1, 2)):
+    """Leaves a diagnosis in a run's folder: how often the cue is read at each lag, and a picture."""
+    n = len(lag)
+    cue = {"lag": list(lag), "state": state, "state_low": [0.0] * n, "state_high": [1.0] * n, "chance": 0.5}
+    (run / "diagnosis").mkdir(exist_ok=True)
+    found = {"format": 1, "cue": {**cue, "observation": [0.5] * n}}
+    (run / "diagnosis" / "diagnosis.json").write_text(json.dumps(found))
+    Image.new("RGB", (2400, 900), (200, 30, 20)).save(run / "diagnosis" / "diagnosis.png")
+    return run
+
+
+def test_diagnoses(tmp_path, capsys, monkeypatch):
+    """The cue's curve is the IQM over seeds at the lags that all have; the seed in the middle is shown.
+
+    Mutations: figures of one lag taken for those of another; the best seed shown; a picture as large as it
+    is; too many of them on the page.
+    """
+    for seed, success in ((1, 0.9), (2, 0.5), (3, 0.7)):
+        plant(tmp_path / str(seed), success, seed=seed)
+    diagnosed(tmp_path / "1", [1.0, 0.9, 0.8])
+    diagnosed(tmp_path / "2", [0.7, 0.6], lag=(1, 2))
+    diagnosed(tmp_path / "3", [0.2, 0.8, 0.4])
+    (task,) = tasks_of(tmp_path)
+    cue = cue_curves(task)["ur-lstm"]
+    assert cue.lag.tolist() == [1, 2]
+    assert cue.state == pytest.approx([0.8, 0.6])
+    assert representative(task, "ur-lstm").config.seed == 3
+    with Image.open(io.BytesIO(picture_of(task.finished("ur-lstm")[0]))) as picture:
+        assert picture.size == (1200, 450)
+    assert report.main([str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out.html").read_text()
+    assert text.count("data:image/png;base64,") == 1
+    assert "ur-lstm, seed 3: the seed in the middle by success" in text
+    monkeypatch.setattr("agents.reporting.contents.MAX_PICTURES_BYTES", 10)
+    assert report.main([str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out.html").read_text()
+    assert "data:image" not in text
+    assert (
+        f"Left out, as the page would be too large: {tmp_path / '3' / 'diagnosis' / 'diagnosis.png'}" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "part"),
+    [
+        ("diagnosis.json", '{"format": 1, "cue": {}}', "diagnosis.json: its cue lacks 'lag'"),
+        ("diagnosis.json", '{"format": 1, "cue": 3}', "diagnosis.json: "),
+        ("diagnosis.json", '{"format": 1, "cue": {"lag": "x"}}', "diagnosis.json: "),
+        ("diagnosis.png", "no picture", "diagnosis.png: no picture"),
+    ],
+)
+def test_diagnoses_that_are_none(file, content, part, tmp_path, capsys):
+    """One line, exit 2. Mutation: an error let through."""
+    run = diagnosed(plant(tmp_path / "run", 0.5), [0.5, 0.5, 0.5])
+    (run / "diagnosis" / file).write_text(content)
+    assert_one_line_at_last(report.main, [str(run), "--out", str(tmp_path / "out")], capsys, part)
+
+
+def assert_one_line_at_last(main, words, capsys, part):
+    """As `assert_one_line`, of what is found out after the program has said what it found."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert said.count("\n") == 1
+    assert part in said
 
 
 class Outline(HTMLParser):
@@ -304,6 +376,9 @@ def test_the_page_needs_nothing_else(tmp_path, capsys):
     assert {target[1:] for target in outline.fetched if target.startswith("#")} <= set(outline.ids)
     for part in ("Memory horizon: tmaze", "Who is better than whom", "for seed in", shlex.join(words)):
         assert part in text
+    told = (tmp_path / "out" / "name.with.dots.md").read_text()
+    assert told.count("| *oracle* | 1.000 |") == told.count("| *chance* |") == 2
+    assert "| *memoryless*" not in told
     rows = list(csv.DictReader((tmp_path / "out" / "name.with.dots.csv").read_text().splitlines()))
     assert len(rows) == 6
     assert [row["finished"] for row in rows].count("False") == 1

@@ -400,8 +400,8 @@ def test_report(finished, tmp_path, capsys):
     parameters = json.loads((finished / "about.json").read_text())[0]["parameters"]
     assert f"| ur-lstm | {parameters:,} |" in told
     assert f"python -m scripts.train --env tmaze {TINY_WORDS.split(' --total')[0]} --core ur-lstm" in told
-    assert_one_line(report.main, [tmp_path / "out"], 2, tmp_path, capsys, "no run below")
-    assert_one_line(report.main, [tmp_path / "none"], 2, tmp_path, capsys, "none: no such folder")
+    assert_one_line(report.main, [tmp_path / "out"], 2, tmp_path, capsys, "no run in")
+    assert_one_line(report.main, [tmp_path / "none"], 2, tmp_path, capsys, "no run in")
     assert_one_line(report.main, [], 2, tmp_path, capsys, "report: ")
     words = [finished, "--out", tmp_path / "out" / "tmaze.csv" / "below"]
     assert_one_line(report.main, words, 2, tmp_path, capsys, "tmaze.csv")

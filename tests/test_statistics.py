@@ -108,6 +108,11 @@ def test_chunks_and_shapes(monkeypatch):
 
     Mutations: one chunk alone kept; the last one, which is smaller, forgotten.
     """
+    count = iter(range(1000))
+
+    def numbered(strata):
+        return np.array([next(count) for _ in strata[0]])
+
     curves = np.random.default_rng(2).random((5, 3))
     whole = bootstrap_interval([curves], pooled_iqm, 1000)
     monkeypatch.setattr("agents.reporting.statistics.CHUNK", 15 * 70)
@@ -120,6 +125,7 @@ def test_chunks_and_shapes(monkeypatch):
     parts = bootstrap_interval([curves], counted, 1000)
     assert sum(sizes) == 1000
     assert len(sizes) == 15
+    assert bootstrap_interval([curves], numbered, 1000) == pytest.approx((24.975, 974.025))
     for one, other in zip(whole, parts, strict=True):
         assert one.shape == (3,)
         np.testing.assert_allclose(one, other, atol=0.1)

@@ -70,7 +70,8 @@ def lines_of_card(axes: Any, task: Task) -> None:
     assert task.card is not None
     named: dict[float, list[str]] = {}
     for name in ("chance", "memoryless", "oracle"):
-        named.setdefault(round(getattr(task.card, name), 4), []).append(name)
+        told = "best memoryless" if name == "memoryless" else name
+        named.setdefault(round(getattr(task.card, name), 4), []).append(told)
     for value, names in named.items():
         reference(axes, value, "\n".join(names))
 
@@ -141,12 +142,13 @@ def draw_horizon(axes: Any, horizon: Horizon, labels: Sequence[str], styles: dic
     axes.set(xlabel=horizon.option, ylabel="success", ylim=(-0.03, 1.03))
 
 
-def draw_cue(axes: Any, cues: dict[str, CueCurve], chance: float, styles: dict[str, Style]) -> None:
+def draw_cue(axes: Any, cues: dict[str, CueCurve], styles: dict[str, Style]) -> None:
     """How often a probe reads the cue from the core state; dotted, from what is seen at that step alone."""
     for label, cue in cues.items():
         style = styles[label]
         axes.plot(cue.lag, cue.state, linewidth=1.6, **style)
         axes.fill_between(cue.lag, cue.low, cue.high, color=style["color"], alpha=0.18, linewidth=0)
         axes.plot(cue.lag, cue.observation, linewidth=0.9, color=style["color"], linestyle=":")
+        chance = cue.chance
     reference(axes, chance, "chance")
     axes.set(xlabel="steps since the cue", ylabel="cue read by a linear probe", ylim=(-0.03, 1.03))

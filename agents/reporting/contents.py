@@ -104,12 +104,12 @@ def diagnosis_sections(tasks: Sequence[Task], styles: dict[str, Style]) -> list[
     sections, size = [], 0
     for k, task in enumerate(tasks):
         blocks: list[Block] = []
-        cues, chance = cue_curves(task)
+        cues = cue_curves(task)
         if cues:
             text = "How often a linear probe reads the cue from the core state, so many steps after "
             text += "it was last seen; dotted, from what the agent sees at that step alone. The band is "
             text += "the 95 % interval."
-            draw = partial(draw_cue, cues=cues, chance=chance, styles=styles)
+            draw = partial(draw_cue, cues=cues, styles=styles)
             svg = svg_of(draw, f"cue-{k}", f"cue read against steps since it was seen, {task.label}")
             blocks += [Text(text), Figures([svg], list(cues))]
         pngs, left = [], []

@@ -12,11 +12,10 @@ import numpy as np
 from agents.about import read_about
 from agents.bounded_reading import open_plainly, parse_json, read_bounded
 from agents.config import Config
-from agents.config_files import RECORD
 from agents.curves import MAX_LINE_BYTES
 from agents.diagnosing import record as diagnosis_record
 from agents.origins import Origins
-from agents.run_folder import read_config, read_origins
+from agents.run_folder import find_runs, read_config, read_origins
 
 EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
 MAX_EVALUATION_BYTES = 2**16
@@ -61,21 +60,13 @@ class Run:
         return self.points[x][known], self.points[measure][known]
 
 
-def find_runs(folders: Sequence[Path]) -> list[Run]:
+def read_runs(folders: Sequence[Path]) -> list[Run]:
     """All runs in some folders, at any depth; one that two of them hold counts once.
 
     Raises:
-        ValueError: one line; no such folder, no run in it, or a file of a run that can't be used.
+        ValueError: one line; no run in a folder, or a file of a run that can't be used.
     """
-    places: dict[Path, Path] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise ValueError(f"{folder} is no folder" if folder.exists() else f"{folder}: no such folder")
-        found = [path.parent for path in sorted(folder.rglob(RECORD))]
-        if not found:
-            raise ValueError(f"no run below {folder}: none of its folders holds a {RECORD}")
-        for place in found:
-            places.setdefault(place.resolve(), place)
+    places = {place.resolve(): place for place in find_runs(folders)}
     return [read_run(place) for place in places.values()]
 
 
