@@ -150,12 +150,14 @@ def described(config: Config, name: str) -> str:
 
 
 def all_labels(tasks: Sequence[Task]) -> list[str]:
-    """Every group of a report: the best first, by the mean place within its tasks, the control last."""
-    places: dict[str, list[float]] = {}
+    """Every group of a report: the one with the fewest above it in its tasks first, the control last."""
+    above: dict[str, list[float]] = {}
     for task in tasks:
-        for k, label in enumerate(task.groups):
-            places.setdefault(label, []).append(k / len(task.groups))
-    return sorted(places, key=lambda label: (is_control(label), float(np.mean(places[label])), label))
+        means = {label: -math.inf for label in task.groups}
+        means |= {label: float(task.scores(label).mean()) for label in means if task.finished(label)}
+        for label, mean in means.items():
+            above.setdefault(label, []).append(sum(other > mean for other in means.values()) / len(means))
+    return sorted(above, key=lambda label: (is_control(label), float(np.mean(above[label])), label))
 
 
 def notes(tasks: Sequence[Task]) -> list[str]:
