@@ -109,7 +109,7 @@ def test_tasks_and_groups(tmp_path):
 
 
 def test_the_order_of_a_report(tmp_path):
-    """Cores that are alike in one task are told apart by the other. Mutation: ties broken by place or name."""
+    """Cores that are alike in one task are told apart by the other. Mutation: ties broken by name."""
     plant_all(tmp_path / "a", {"gru": [1.0], "lstm": [1.0], "chrono": [1.0], "memoryless": [1.0]})
     plant_all(tmp_path / "b", {"gru": [0.7], "lstm": [0.9], "chrono": [0.8]}, env="memory-len")
     assert all_labels(tasks_of(tmp_path)) == ["lstm", "chrono", "gru", "memoryless"]

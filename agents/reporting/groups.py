@@ -153,7 +153,7 @@ def all_labels(tasks: Sequence[Task]) -> list[str]:
     """Every group of a report: the one with the fewest above it in its tasks first, the control last."""
     above: dict[str, list[float]] = {}
     for task in tasks:
-        means = {label: -math.inf for label in task.groups}
+        means = dict.fromkeys(task.groups, -math.inf)
         means |= {label: float(task.scores(label).mean()) for label in means if task.finished(label)}
         for label, mean in means.items():
             above.setdefault(label, []).append(sum(other > mean for other in means.values()) / len(means))
