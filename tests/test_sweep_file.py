@@ -46,7 +46,7 @@ def test_the_product_written_out(tmp_path):
     """Every run, in order: all first seeds, all second ones; within them by group, the last axis fastest.
 
     Mutations: seeds as the slowest or the fastest axis; the last axis slowest; a choice's other fields left
-    out; a group's field beside the axis of that name, or its axis beside the field.
+    out; a group's field beside the axis of that name; fields over choices.
     """
     plain, chrono = {"core": "lstm"}, {"core": "chrono", "core_opt": ("t_max=9",)}
     three, five = {"env_opt": ("length=3",)}, {"env_opt": ("length=5",)}

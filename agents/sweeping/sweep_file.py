@@ -88,7 +88,7 @@ def in_group(table: dict[str, Any], whole: Block, number: int) -> Block:
 
 
 def block(table: dict[str, Any], under: Block) -> Block:
-    """What a table says, over another block: fields and choices replace each other, whichever they were.
+    """What a table says, over another block: its fields replace choices, its choices fields.
 
     Raises:
         ValueError: one line; an unknown name, or what no field, grid or seeds can be.
@@ -106,8 +106,7 @@ def block(table: dict[str, Any], under: Block) -> Block:
         axes[name] = axis_of(name, choices)
     said = {*fields, *(name for choices in axes.values() for choice in choices for name in choice)}
     kept = {name: choices for name, choices in under.axes.items() if name not in said}
-    inherited = {name: value for name, value in under.fields.items() if name not in axes}
-    return Block(inherited | fields, kept | axes, seeds)
+    return Block(under.fields | fields, kept | axes, seeds)
 
 
 def fields_of(table: dict[str, Any]) -> Fields:
