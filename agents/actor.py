@@ -105,8 +105,6 @@ class Actor:
         Raises:
             ValueError: it would be shorter than its context.
         """
-        if unroll_length < self.context_length:
-            raise ValueError(f"an unroll of {unroll_length} steps is shorter than its context")
         space = self.envs.single_observation_space
         return Trajectory.allocate(
             unroll_length,

@@ -1,5 +1,7 @@
 """The network of a run, and the runner that acts with it: where environments live is decided here alone."""
 
+from typing import Any
+
 import torch
 from gymnasium.vector import VectorEnv
 
@@ -17,6 +19,7 @@ from agents.runners.process import (
 )
 from agents.runners.ray import make_ray_runner
 from agents.runners.slots import split_columns
+from envs.threads import Shares
 
 
 def assemble(
@@ -39,7 +42,12 @@ def assemble(
     kind = resolve_runner(config)
     if kind == "local":
         env_seed = stream_seed(config.seed, "environments")
-        envs = make_envs(config, own.stop - own.start, env_seed, first_index=own.start)
+
+        def make(first: int, count: int) -> VectorEnv:
+            return make_envs(config, count, env_seed, first_index=own.start + first)
+
+        size, on_gpu = own.stop - own.start, device.type == "cuda"
+        envs = Shares(make, size, num_threads=config.num_threads) if on_gpu else make(0, size)
         network = network_for(config, envs, device)
         return network, LocalRunner(
             envs,
@@ -56,7 +64,7 @@ def assemble(
     return network, make_runner(config, network, space, unroll_length, group, own)
 
 
-def network_for(config: Config, envs: VectorEnv, device: torch.device) -> Network:
+def network_for(config: Config, envs: VectorEnv | Shares, device: torch.device) -> Network:
     """The network of a run for its environments."""
-    num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
-    return make_network(config, envs.single_observation_space, num_actions).to(device)
+    actions: Any = envs.single_action_space
+    return make_network(config, envs.single_observation_space, int(actions.n)).to(device)

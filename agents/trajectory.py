@@ -107,6 +107,7 @@ class Trajectory:
         *,
         pin: bool,
         context_length: int = 0,
+        device: torch.device | None = None,
     ) -> Self:
         """An empty unroll whose buffers an actor fills again and again.
 
@@ -117,13 +118,19 @@ class Trajectory:
             num_actions: A.
             pin: page-locked memory, for copies to a GPU that do not wait.
             context_length: W.
+            device: where the buffers lie; None: on the host.
+
+        Raises:
+            ValueError: it would be shorter than its context.
         """
+        if unroll_length < context_length:
+            raise ValueError(f"an unroll of {unroll_length} steps is shorter than its context")
         T, B, R = unroll_length, num_envs, context_length + unroll_length + 1
         assert space.shape is not None
-        observations = torch.from_numpy(np.zeros((R, B, *space.shape), space.dtype))
+        observations = torch.from_numpy(np.zeros((R, B, *space.shape), space.dtype)).to(device or "cpu")
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, pin_memory=pin)
+            return torch.zeros(shape, dtype=dtype, pin_memory=pin, device=device)
 
         return cls(
             inputs=Inputs(

@@ -27,8 +27,9 @@ class CountingEnv(VectorEnv):
     has_state = True
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
 
-    def __init__(self, lengths, num_actions=4):
+    def __init__(self, lengths, num_actions=4, first_index=0):
         """Builds one environment for each list of lengths of episodes; a list begins again after its end."""
+        self.first_index = first_index
         self.lengths, self.num_envs = lengths, len(lengths)
         self.single_observation_space = Box(0.0, 1e9, (3,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -55,7 +56,7 @@ class CountingEnv(VectorEnv):
         self._see(b)
 
     def _see(self, b):
-        self.buffers[0][b] = b + 1, self.episode[b], self.step_of[b]
+        self.buffers[0][b] = self.first_index + b + 1, self.episode[b], self.step_of[b]
         self.rows[b].append((self.buffers[0][b].tolist(), self.step_of[b] == 0))
 
     def step(self, actions):
@@ -65,7 +66,7 @@ class CountingEnv(VectorEnv):
             valid = not self.ended[b]
             if valid:
                 self.step_of[b] += 1
-                rewards[b] = 1000 * b + 100 * self.episode[b] + self.step_of[b]
+                rewards[b] = 1000 * (self.first_index + b) + 100 * self.episode[b] + self.step_of[b]
                 self.total[b] += rewards[b]
                 lengths = self.lengths[b]
                 over[b] = self.step_of[b] == lengths[(self.episode[b] - 1) % len(lengths)]

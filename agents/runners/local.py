@@ -8,9 +8,12 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from torch import Tensor
 
 from agents.actor import Actor
+from agents.halves import HalvedActor
+from agents.metrics import say
 from agents.network import Network
 from agents.runners import Stopped
 from agents.trajectory import Trajectory
+from envs.threads import Shares
 
 
 class Leaving(VectorWrapper[Any, Any, Any, Any, Any]):
@@ -28,7 +31,7 @@ class LocalRunner:
 
     def __init__(
         self,
-        envs: VectorEnv,
+        envs: VectorEnv | Shares,
         network: Network,
         *,
         unroll_length: int,
@@ -36,15 +39,15 @@ class LocalRunner:
         reward_scale: float,
         context_length: int = 0,
     ):
-        """Builds the actor on a copy of the network; arguments as of `Actor`."""
-        self.actor = Actor(
-            envs,
-            copy.deepcopy(network),
-            seed=seed,
-            reward_scale=reward_scale,
-            context_length=context_length,
-        )
-        # Two, in turn: the copy of one to a GPU may still be under way when the next unroll begins.
+        """Builds the actor on a copy of the network; arguments as of `Actor`, for shares of `HalvedActor`."""
+        words: dict[str, Any] = {"seed": seed, "reward_scale": reward_scale, "context_length": context_length}
+        own = copy.deepcopy(network)
+        self.actor: Actor | HalvedActor
+        if isinstance(envs, Shares):
+            self.actor = HalvedActor(envs, own, tell=say, **words)
+        else:
+            self.actor = Actor(envs, own, **words)
+        # Two, in turn: a GPU may still be busy with one when the next begins.
         self._buffers = [self.actor.allocate(unroll_length) for _ in range(2)]
         self._env_s = 0.0
 
@@ -65,7 +68,11 @@ class LocalRunner:
 
         A half unroll would spoil the resumption of those that keep theirs; and they are quick.
         """
-        if not getattr(self.actor.envs, "has_state", False):
+        if getattr(self.actor.envs, "has_state", False):
+            return
+        if isinstance(self.actor, HalvedActor):
+            self.actor.envs.wrap(Leaving)
+        else:
             self.actor.envs = Leaving(self.actor.envs)
 
     def figures(self, elapsed_s: float, next_share: float) -> dict[str, float]:
