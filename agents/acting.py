@@ -64,6 +64,8 @@ class Acting:
     def logits(self, row: Inputs) -> Tensor:
         """The policy at a row, [B, A]; resets in the row begin episodes."""
         output = self._stepper.step(self._core_inputs(row), row.resets)
+        if self._network.rounds:
+            return self._network.logits(output)
         return functional.linear(output, self._network.policy.weight, self._network.policy.bias)
 
 

@@ -1,5 +1,6 @@
 """The actor: the only place where environment and policy meet."""
 
+import hashlib
 import time
 from typing import Any
 
@@ -212,7 +213,7 @@ class Actor:
         """
         if "generator" not in state:  # of a runner that keeps none
             return False
-        self.generator.set_state(state["generator"].cpu())
+        restore_generator(self.generator, state["generator"].cpu())
         if "envs" not in state or not getattr(self.envs, "has_state", False):
             return False
         rows = {name: field.unsqueeze(0) for name, field in state["row"].items()}
@@ -230,6 +231,24 @@ class Actor:
         self._rows, self._ended = inputs, ended
         self._acting.core_state, self._context_state = core_state, context_state
         return True
+
+
+GENERATOR_BYTES = {"cpu": 5056, "cuda": 16}
+"""Of torch's generators, by device."""
+
+
+def restore_generator(generator: torch.Generator, state: Tensor) -> None:
+    """Goes on from a generator's state; that of another device's generator becomes a seed.
+
+    Raises:
+        RuntimeError, TypeError: it is no such state.
+    """
+    kind = generator.device.type
+    if len(state) in GENERATOR_BYTES.values() and len(state) != GENERATOR_BYTES[kind]:
+        digest = hashlib.sha256(state.numpy().tobytes()).digest()
+        generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    else:
+        generator.set_state(state)
 
 
 def numbered(state: State) -> dict[str, Tensor]:

@@ -7,8 +7,9 @@ from gymnasium.vector import VectorEnv
 
 from agents.actor import make_envs
 from agents.config import Config, stream_seed
+from agents.cuda import use_precision
 from agents.distributed import Group
-from agents.network import Network, make_network
+from agents.network import Embedding, Network, make_network
 from agents.runners import Runner
 from agents.runners.local import LocalRunner
 from agents.runners.process import (
@@ -36,6 +37,7 @@ def assemble(
     Raises:
         ValueError: one line; the configuration names something that doesn't exist or can't be built.
     """
+    use_precision(config.precision, device)
     if config.num_envs < group.size:
         raise ValueError(f"--num-envs {config.num_envs}: {group.size} ranks need one each at least")
     own = split_columns(config.num_envs, group.size)[group.rank]
@@ -67,4 +69,9 @@ def assemble(
 def network_for(config: Config, envs: VectorEnv | Shares, device: torch.device) -> Network:
     """The network of a run for its environments."""
     actions: Any = envs.single_action_space
-    return make_network(config, envs.single_observation_space, int(actions.n)).to(device)
+    network = make_network(config, envs.single_observation_space, int(actions.n)).to(device)
+    network.rounds = config.precision == "bfloat16"
+    if network.rounds and isinstance(network.encoder, Embedding):
+        what = f"--precision bfloat16: {config.env} shows categories, whose encoder has no products"
+        raise ValueError(f"{what}; tf32 rounds the core's")
+    return network

@@ -101,10 +101,14 @@ class Config:
 
     device: str = "auto"
     """auto (CUDA where there is one, else CPU), cpu, cuda or cuda:N."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """CUDA: how products are rounded. tf32: their factors to 10 bits. bfloat16: those of encoder and heads to
+    7, the core's as tf32. All else is float32: core state, V-trace, loss, optimiser."""
     num_threads: int = 1
-    """Threads of torch on the CPU. More pay only for wide cores or large batches, on processor cores that
-    nothing else uses: small matrix products whose threads wait for a busy core take a hundred times as long.
-    Not chosen by itself: the number of threads decides how sums are rounded, and so the run."""
+    """Threads of torch on the CPU; with a GPU, those that step environments. More pay only for wide cores or
+    large batches, on processor cores that nothing else uses: small matrix products whose threads wait for a
+    busy core take a hundred times as long. Not chosen by itself: the number of threads decides how sums are
+    rounded, and so the run."""
     log_dir: str = "runs"
     """Where run folders go: LOG_DIR/env/core/seedN-time."""
     log_every_steps: int = 0
@@ -173,7 +177,7 @@ RANGES: dict[str, tuple[float, float]] = {
 """Least and greatest value of each number."""
 
 MAY_CHANGE = {"total_steps", "device", "num_threads", "max_skipped_updates"}
-MAY_CHANGE |= {"runner", "ray_address", "num_actors", "max_policy_lag"}
+MAY_CHANGE |= {"precision", "runner", "ray_address", "num_actors", "max_policy_lag"}
 MAY_CHANGE |= {"actor_deadline_s", "max_actor_failures"}
 MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints"}
 """What a resumed run may do differently; all else would make it another run."""

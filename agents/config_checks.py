@@ -31,6 +31,8 @@ def check(config: Config) -> None:
     check_names(config)
     if config.runner not in ("local", "ray") and config.num_actors > config.num_envs:
         raise FieldError("num_actors", f"{config.num_actors} needs as many --num-envs, got {config.num_envs}")
+    if config.precision != "float32" and config.device.startswith("cpu"):
+        raise FieldError("precision", f"{config.precision} needs --device cuda, got {config.device}")
 
 
 def check_numbers(config: Config) -> None:

@@ -63,12 +63,16 @@ class Later:
     """Whether something holds that a device is still to find out; the answer is sent to the host at once.
 
     Reading it waits for what led to it alone, not for what was asked of the device since.
+
+    Attributes:
+        is_here: reading it waits for nothing.
     """
 
     def __init__(self, answer: Tensor):
         """Sends a 0-dimensional tensor on its way."""
         self._answer, self._sent = answer, None
-        if answer.is_cuda:
+        self.is_here = not answer.is_cuda
+        if not self.is_here:
             there = torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True)
             self._answer = there.copy_(answer, non_blocking=True)
             self._sent = torch.cuda.Event()
@@ -81,8 +85,19 @@ class Later:
         return bool(self._answer)
 
 
-def use_precision(precision: Precision) -> None:
-    """Decides how CUDA's float32 products and convolutions are rounded, in this process."""
+def use_precision(precision: Precision, device: torch.device) -> None:
+    """Decides how CUDA's float32 products and convolutions are rounded, in this process.
+
+    Raises:
+        ValueError: the device does not know the precision.
+    """
+    if device.type != "cuda":
+        if precision != "float32":
+            raise ValueError(f"--precision {precision} needs a CUDA device; on the CPU all is float32")
+        return
+    if precision != "float32" and torch.cuda.get_device_capability(device) < (8, 0):
+        name = torch.cuda.get_device_name(device)
+        raise ValueError(f"--precision {precision}: {name} has no such products; say float32")
     rounding = "ieee" if precision == "float32" else "tf32"
     torch.backends.cuda.matmul.fp32_precision = rounding
     torch.backends.cudnn.conv.fp32_precision = rounding  # type: ignore[attr-defined]

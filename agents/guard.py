@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from agents.cuda import Later
 from agents.network import Network
 from agents.optimizer import Optimizer
 from agents.trajectory import Trajectory
@@ -56,7 +57,7 @@ class Guard:
         self.num_skipped = 0
         self._max_skipped = max_skipped
         self._in_a_row = 0
-        self._unread: tuple[Tensor, Trajectory, Callable[[], Tensor]] | None = None
+        self._unread: tuple[Later, Trajectory, Callable[[], Tensor]] | None = None
         self._num_updates = 0
         self.keep()
 
@@ -81,9 +82,9 @@ class Guard:
         self.settle()
         bad = ~gradient_norm.isfinite()
         self.optimizer.step(learning_rate, skipped=bad.float())
-        self._unread = bad, trajectory, loss_of
+        self._unread = Later(bad), trajectory, loss_of
         self._num_updates += 1
-        if not bad.is_cuda:
+        if self._unread[0].is_here:
             self.settle()
 
     def settle(self) -> None:

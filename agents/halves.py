@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.actor import ended_episodes, numbered, require_alike, unnumbered
+from agents.actor import ended_episodes, numbered, require_alike, restore_generator, unnumbered
 from agents.cuda import on
 from agents.half import Half
 from agents.network import Network
@@ -183,7 +183,7 @@ class HalvedActor:
         return write
 
     def state_dict(self) -> dict[str, Any]:
-        """As that of an `Actor`, which it may go on from but for the generator, which is the device's."""
+        """As that of an `Actor`, so that a run may go on with or without a GPU."""
         rows = self._host_rows()
         state: dict[str, Any] = {
             "row": {name: field.clone() for name, field in rows._asdict().items()},
@@ -210,7 +210,7 @@ class HalvedActor:
         """
         if "generator" not in state:  # of a runner that keeps none
             return False
-        self.generator.set_state(state["generator"].cpu())
+        restore_generator(self.generator, state["generator"].cpu())
         if "envs" not in state or not self.envs.has_state:
             return False
         row = Inputs(**{name: state["row"][name].cpu() for name in Inputs._fields})

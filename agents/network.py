@@ -7,6 +7,7 @@ through a linear layer as they are.
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -169,6 +170,7 @@ class Network(nn.Module):
         """
         super().__init__()
         self.num_actions = num_actions
+        self.rounds = False  # products of encoder and heads to bfloat16
         self.encoder = make_embedding(observation_space, encoder_size)
         self.core = core_of(encoder_size + num_actions + 1)
         self.policy = nn.Linear(self.core.output_size, num_actions)
@@ -190,7 +192,9 @@ class Network(nn.Module):
         Args:
             inputs: rows of B environments, [R, B, ...], or one row, [B, ...].
         """
-        encoded = functional.relu(self.encoder(inputs.observations))
+        with self._rounding():
+            encoded = functional.relu(self.encoder(inputs.observations))
+        encoded = encoded.float() if self.rounds else encoded
         past = encoded.new_zeros(*inputs.resets.shape, self.num_actions + 1)  # [..., B, A + 1]
         if self.core.state_shapes:
             past.scatter_(-1, inputs.prev_actions.unsqueeze(-1), 1.0)
@@ -201,7 +205,21 @@ class Network(nn.Module):
     def forward(self, inputs: Inputs, core_state: State) -> NetworkOutput:
         """Runs R rows from a core state; rows marked as resets start from the initial state."""
         output, core_state = self.core(self.core_inputs(inputs), core_state, inputs.resets)
-        return NetworkOutput(self.policy(output), self.value(output).squeeze(-1), core_state)
+        with self._rounding():
+            logits, values = self.policy(output), self.value(output).squeeze(-1)
+        return NetworkOutput(logits.float(), values.float(), core_state)
+
+    def logits(self, output: Tensor) -> Tensor:
+        """The policy at outputs of the core: [..., H] -> [..., A] float32."""
+        with self._rounding():
+            return functional.linear(output, self.policy.weight, self.policy.bias).float()
+
+    def _rounding(self) -> AbstractContextManager[object]:
+        """Where products may be rounded; no cache of weights, which a CUDA graph would keep."""
+        if not self.rounds:
+            return nullcontext()
+        device = self.policy.weight.device.type
+        return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def make_network(config: Config, observation_space: spaces.Space, num_actions: int) -> Network:

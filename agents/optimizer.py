@@ -6,7 +6,8 @@ start of a run and 140 MB as long as it lasts, and they keep their state by posi
 checked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -61,7 +62,7 @@ class Optimizer:
 
         Args:
             learning_rate: step size.
-            skipped: [] float32: nothing changes if it is 1. Adam leaves it on the device; RMSProp reads it.
+            skipped: [] float32: nothing changes if it is 1. It stays on the device.
         """
         moved = [name for name, parameter in self._parameters.items() if parameter.grad is not None]
         parameters: list[Tensor] = [self._parameters[name] for name in moved]
@@ -73,11 +74,14 @@ class Optimizer:
                 parameters, gradients, *means, [], steps, fused=True, amsgrad=False, beta1=0.9, beta2=0.999,
                 lr=learning_rate, weight_decay=0.0, eps=self._epsilon, maximize=False, found_inf=skipped,
             )  # fmt: skip
-        elif skipped is None or not skipped:
-            _rmsprop(
-                parameters, gradients, *means, [], [], steps, foreach=True, lr=learning_rate, alpha=0.99,
-                eps=self._epsilon, weight_decay=0.0, momentum=0.0, centered=False,
-            )  # fmt: skip
+        elif skipped is None or skipped.is_cuda or not skipped:
+            changed = [*parameters, *means[0], *steps]
+            unread = skipped is not None and skipped.is_cuda
+            with unchanged_where(skipped, changed) if unread else nullcontext():
+                _rmsprop(
+                    parameters, gradients, *means, [], [], steps, foreach=True, lr=learning_rate, alpha=0.99,
+                    eps=self._epsilon, weight_decay=0.0, momentum=0.0, centered=False,
+                )  # fmt: skip
 
     def state_dict(self) -> Moments:
         """The steps taken and the running means: the tensors themselves, which the next step changes."""
@@ -102,3 +106,13 @@ class Optimizer:
         for name, moments in self._moments.items():
             for key, tensor in moments.items():
                 tensor.copy_(state[name][key])
+
+
+@contextmanager
+def unchanged_where(skipped: Tensor | None, tensors: list[Tensor]) -> Iterator[None]:
+    """Undoes what the with block does to tensors where `skipped` [] is 1, without reading it."""
+    assert skipped is not None
+    before = [tensor.clone() for tensor in tensors]
+    yield
+    for tensor, old in zip(tensors, before, strict=True):
+        tensor.copy_(torch.where(skipped.bool(), old, tensor))  # no product: it must survive NaN

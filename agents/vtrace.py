@@ -73,8 +73,7 @@ def vtrace(
     corrections = torch.empty_like(values)  # v_s - V(x_s)
     correction = torch.zeros_like(bootstrap_value)
     for t in reversed(range(len(values))):
-        correction = torch.addcmul(deltas[t], decays[t], correction)
-        corrections[t] = correction
+        correction = torch.addcmul(deltas[t], decays[t], correction, out=corrections[t])
     vs = values + corrections
 
     next_vs = torch.cat([vs[1:], bootstrap_value[None]])

@@ -15,7 +15,7 @@ from agents.origins import settle
 from agents.run_folder import place_of, read_config
 from agents.sweeping.sweep_file import Fields
 
-LEARNING = {"total_steps", "device", "num_threads", "runner", "num_actors", "max_policy_lag"}
+LEARNING = {"total_steps", "device", "precision", "num_threads", "runner", "num_actors", "max_policy_lag"}
 """Of what a resumed run may change: what its result depends on all the same."""
 WATCHING = MAY_CHANGE - LEARNING | {"log_dir"}
 """What is no part of a run's name: it learns the same with any value."""
