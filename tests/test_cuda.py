@@ -1,4 +1,4 @@
-"""What CUDA needs of its host, as far as a machine without can tell: twins of `test_on_gpu.py`."""
+"""What CUDA needs of its host, as far as a machine without one can tell."""
 
 import copy
 
