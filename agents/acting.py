@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from agents.network import Embedding, Network
+from agents.encoders import Embedding
+from agents.network import Network
 from agents.trajectory import Inputs, State
 from cores.kernels.table import table_sum_into
 
@@ -63,10 +63,8 @@ class Acting:
 
     def logits(self, row: Inputs) -> Tensor:
         """The policy at a row, [B, A]; resets in the row begin episodes."""
-        output = self._stepper.step(self._core_inputs(row), row.resets)
-        if self._network.rounds:
-            return self._network.logits(output)
-        return functional.linear(output, self._network.policy.weight, self._network.policy.bias)
+        core_inputs = self._core_inputs(row)
+        return self._network.logits(self._stepper.step(core_inputs, row.resets), core_inputs)
 
 
 class EmbeddedRows:

@@ -9,7 +9,8 @@ from agents.actor import make_envs
 from agents.config import Config, stream_seed
 from agents.cuda import use_precision
 from agents.distributed import Group
-from agents.network import Embedding, Network, make_network
+from agents.encoders import Embedding
+from agents.network import Network, make_network
 from agents.runners import Runner
 from agents.runners.local import LocalRunner
 from agents.runners.process import (

@@ -29,6 +29,9 @@ class Config:
     """Units of the core (H)."""
     encoder_size: int = 64
     """Width of the encoded observation that enters the core."""
+    num_products: int = 0
+    """Products of the core's output and input that policy and value read beside the output: for choices that
+    depend on what is remembered and what is seen at once."""
 
     seed: int = 0
     """Decides weights, environments and actions."""
@@ -61,6 +64,9 @@ class Config:
     """Weight of the entropy bonus at the end: linear from the middle of the run."""
     baseline_cost: float = 0.5
     """Weight of the baseline's loss."""
+    foresight_cost: float = 0.0
+    """Weight of the foresight loss: the core's output has to foretell what is seen and done where rewards
+    come. 0: no such head."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Optimiser."""
     optimizer_epsilon: float = 1e-8
@@ -142,6 +148,7 @@ DEFAULT_UNROLL_LENGTH = 128
 
 RANGES: dict[str, tuple[float, float]] = {
     "hidden_size": (1, 65_536),
+    "num_products": (0, 65_536),
     "encoder_size": (1, 65_536),
     "seed": (0, 2**63 - 1),
     "total_steps": (1, 10**15),
@@ -157,6 +164,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "entropy_cost": (0, 1e6),
     "entropy_cost_final": (0, 1e6),
     "baseline_cost": (0, 1e6),
+    "foresight_cost": (0, 1e6),
     "optimizer_epsilon": (1e-30, 1),
     "max_grad_norm": (1e-12, 1e12),
     "max_skipped_updates": (0, 10**9),

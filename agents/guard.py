@@ -147,7 +147,7 @@ def first_nonfinite(trajectory: Trajectory, network: Network, loss_of: Callable[
     if found:
         return min(found)[2]
     with torch.no_grad():
-        logits, values, _ = network(trajectory.inputs, trajectory.core_state)
+        logits, values, *_ = network(trajectory.inputs, trajectory.core_state)
     for name, tensor in (("logits", logits), ("values", values)):
         for row, env, value in bad_entries(tensor):
             return f"{name} of environment {env} at step {row} of the unroll: {value}"

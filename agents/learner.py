@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agents.config import Config
 from agents.distributed import ALONE, Group
+from agents.foresight import foresight_loss, foresight_targets
 from agents.guard import Guard
 from agents.loss import (
     baseline_loss,
@@ -99,7 +100,7 @@ class Learner:
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
         """The loss of one unroll, and what it is made of."""
         config, valid = self.config, trajectory.valid
-        logits, all_values, _ = self.network(trajectory.inputs, trajectory.core_state)
+        logits, all_values, _, core_output = self.network(trajectory.inputs, trajectory.core_state)
         rows = slice(trajectory.context_length, -1)
         logits, values, bootstrap_value = logits[rows], all_values[rows], all_values[-1]
         log_target, actions = log_policy(logits, valid), trajectory.actions
@@ -120,11 +121,13 @@ class Learner:
         value_loss = baseline_loss(values, returns.vs, valid)
         policy_entropy = entropy(log_target, valid)
         divergence = uniform_divergence(log_target, valid)
+        foretelling_loss = self.foresight_loss(trajectory, core_output)
         loss = (
             policy_loss
             + config.baseline_cost * value_loss
             + exploration_cost * divergence
             - entropy_cost * policy_entropy
+            + config.foresight_cost * foretelling_loss
         )
         rhos = log_rhos.exp()
         metrics: dict[str, Tensor | float] = {
@@ -137,7 +140,21 @@ class Learner:
             "vtrace/mean_rho": masked_mean(rhos, valid),
             "vtrace/clipped_share": masked_mean((rhos > config.rho_bar).float(), valid),
         }
+        if self.network.foresight is not None:
+            metrics["loss/foresight"] = foretelling_loss.detach()
         return loss, metrics
+
+    def foresight_loss(self, trajectory: Trajectory, core_output: Tensor) -> Tensor:
+        """How far the network's foresight is from what came, given the core's output at all rows."""
+        foresight, valid, W = self.network.foresight, trajectory.valid, trajectory.context_length
+        if foresight is None:
+            return core_output.new_zeros(())
+        foretold = foresight.head(core_output[W:])
+        codes = foresight.codes(trajectory.inputs.observations[W:-1], trajectory.actions)
+        rewarded = trajectory.rewards.unsqueeze(-1) * codes
+        discounts = self.config.discount * ~trajectory.terminated
+        targets = foresight_targets(rewarded, discounts, foretold, valid)
+        return foresight_loss(foretold[:-1], targets, valid)
 
     def schedule(self, start: float, end: float) -> float:
         """Start for the first half of the run's env steps, then linear to end."""

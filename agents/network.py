@@ -1,26 +1,20 @@
-"""The agent's network: encoder, recurrent core, policy and value heads.
+"""The agent's network: encoder, recurrent core, policy and value heads."""
 
-The encoder follows from the observation space alone: categories (Discrete, MultiDiscrete: symbolic
-grids) become the sum of a learnt vector each, uint8 images pass a small convolutional stack, vectors go
-through a linear layer as they are.
-"""
-
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.config import Config, stream_seed
+from agents.encoders import make_embedding
+from agents.foresight import Foresight
 from agents.trajectory import Inputs, State
 from cores import make_core
 from cores.core import RecurrentCore
-from cores.kernels.table import table_sum
 
 
 class NetworkOutput(NamedTuple):
@@ -32,116 +26,26 @@ class NetworkOutput(NamedTuple):
     """[R, B]: baseline."""
     core_state: State
     """Core state after the last row."""
+    core_output: Tensor
+    """[R, B, H]: what the core gives the heads to read."""
 
 
-class OneHot(nn.Module):
-    """Categories to one-hot codes: [..., *shape] integers -> [..., sum of the category counts] float."""
+class Products(nn.Module):
+    """Products of what is remembered and what is seen: (M m) * (S s), entry by entry.
 
-    offsets: Tensor
-
-    def __init__(self, num_categories: np.ndarray):
-        super().__init__()
-        counts = num_categories.ravel().astype(np.int64)
-        self.output_size = int(counts.sum())
-        self.num_dims = num_categories.ndim
-        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)[:-1]]))
-        self.register_buffer("offsets", offsets, persistent=False)
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Codes of integer observations; an integer outside its range is an error of the environment."""
-        lead = observations.shape[: observations.ndim - self.num_dims]
-        index = observations.reshape(*lead, -1).long() + self.offsets
-        codes = torch.zeros(*lead, self.output_size, device=index.device)
-        return codes.scatter_(-1, index, 1.0)
-
-
-class Flatten(nn.Module):
-    """Vectors, or arrays of any rank, to float vectors: [..., *shape] -> [..., size]."""
-
-    def __init__(self, shape: tuple[int, ...]):
-        super().__init__()
-        self.output_size, self.num_dims = math.prod(shape), len(shape)
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """The same numbers in one row each."""
-        lead = observations.shape[: observations.ndim - self.num_dims]
-        return observations.reshape(*lead, self.output_size).float()
-
-
-class Convolution(nn.Module):
-    """uint8 images [..., height, width, channels] -> [..., features], scaled to [0, 1] first."""
-
-    def __init__(self, shape: tuple[int, ...]):
-        super().__init__()
-        height, width, channels = shape
-        layers: list[nn.Module] = []
-        for features in (32, 64, 64):
-            # Small observations keep their resolution; large ones are halved layer by layer.
-            stride = 2 if min(height, width) > 12 else 1
-            layers += [nn.Conv2d(channels, features, 3, stride, padding=1), nn.ReLU()]
-            height, width = (height - 1) // stride + 1, (width - 1) // stride + 1
-            channels = features
-        self.layers = nn.Sequential(*layers)
-        self.output_size = channels * height * width
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Features of the images."""
-        lead = observations.shape[:-3]
-        images = observations.reshape(-1, *observations.shape[-3:]).permute(0, 3, 1, 2).float() / 255
-        return self.layers(images).reshape(*lead, self.output_size)
-
-
-class Embedding(nn.Module):
-    """Categories to the sum of a vector for each: [..., *shape] integers -> [..., size] float.
-
-    The same as a linear layer on the codes of `OneHot`, and begun with the same weights, without the codes.
+    What a choice pays often depends on both at once and on neither alone: which door is right, on the cue and
+    on where its colour is now. Linear heads can't say that, and layers between learn it slowly.
     """
 
-    offsets: Tensor
-
-    def __init__(self, num_categories: np.ndarray, size: int):
+    def __init__(self, memory_size: int, input_size: int, num_products: int):
+        """Draws both maps."""
         super().__init__()
-        codes = OneHot(num_categories)
-        self.num_dims = codes.num_dims
-        linear = nn.Linear(codes.output_size, size)
-        self.table = nn.Parameter(linear.weight.detach().t().contiguous())
-        self.bias = nn.Parameter(linear.bias.detach())
-        self.register_buffer("offsets", codes.offsets, persistent=False)
+        self.of_memory = nn.Linear(memory_size, num_products, bias=False)
+        self.of_input = nn.Linear(input_size, num_products, bias=False)
 
-    def forward(self, observations: Tensor) -> Tensor:
-        """Sums of integer observations; an integer outside its range is an error of the environment."""
-        lead = observations.shape[: observations.ndim - self.num_dims]
-        symbols = observations.reshape(-1, len(self.offsets))
-        return table_sum(symbols, self.offsets, self.table, self.bias).view(*lead, -1)
-
-
-def make_embedding(space: spaces.Space, size: int) -> nn.Module:
-    """The encoder of an observation space, and a linear layer on it: [..., *shape] -> [..., size].
-
-    Raises:
-        ValueError: as `make_encoder`.
-    """
-    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        return Embedding(np.array(space.n) if isinstance(space, spaces.Discrete) else space.nvec, size)
-    encoder = make_encoder(space)
-    return nn.Sequential(encoder, nn.Linear(encoder.output_size, size))
-
-
-def make_encoder(space: spaces.Space) -> OneHot | Flatten | Convolution:
-    """The encoder of an observation space.
-
-    Raises:
-        ValueError: the space is neither Discrete, MultiDiscrete nor Box.
-    """
-    if isinstance(space, spaces.Discrete):
-        return OneHot(np.array(space.n))
-    if isinstance(space, spaces.MultiDiscrete):
-        return OneHot(space.nvec)
-    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
-        return Convolution(space.shape)
-    if isinstance(space, spaces.Box):
-        return Flatten(space.shape)
-    raise ValueError(f"no encoder for the observation space {space}; use Box, Discrete or MultiDiscrete")
+    def forward(self, core_output: Tensor, core_inputs: Tensor) -> Tensor:
+        """core_output [..., H], core_inputs [..., I] -> [..., P]."""
+        return self.of_memory(core_output) * self.of_input(core_inputs)
 
 
 class Network(nn.Module):
@@ -159,6 +63,8 @@ class Network(nn.Module):
         num_actions: int,
         encoder_size: int,
         core_of: Callable[[int], RecurrentCore],
+        num_products: int = 0,
+        foresees: bool = False,
     ):
         """Builds the network.
 
@@ -167,20 +73,29 @@ class Network(nn.Module):
             num_actions: A.
             encoder_size: width of the encoded observation.
             core_of: input size -> core.
+            num_products: P, products of the core's output and input that the heads read too.
+            foresees: whether it has a head for `agents.foresight`.
         """
         super().__init__()
         self.num_actions = num_actions
         self.rounds = False  # products of encoder and heads to bfloat16
         self.encoder = make_embedding(observation_space, encoder_size)
         self.core = core_of(encoder_size + num_actions + 1)
-        self.policy = nn.Linear(self.core.output_size, num_actions)
-        self.value = nn.Linear(self.core.output_size, 1)
+        read_size = self.core.output_size + num_products
+        self.policy = nn.Linear(read_size, num_actions)
+        self.value = nn.Linear(read_size, 1)
         # A near-uniform first policy explores; a value of zero bootstraps nothing that isn't there.
         with torch.no_grad():
             self.policy.weight *= 0.01
         nn.init.zeros_(self.policy.bias)
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
+        self.products: Products | None = None
+        if num_products:
+            self.products = Products(self.core.output_size, self.core.input_size, num_products)
+        self.foresight: Foresight | None = None
+        if foresees:
+            self.foresight = Foresight(observation_space, num_actions, self.core.output_size)
 
     def initial_state(self, batch_size: int) -> State:
         """Core state before the first row of an episode."""
@@ -204,15 +119,23 @@ class Network(nn.Module):
 
     def forward(self, inputs: Inputs, core_state: State) -> NetworkOutput:
         """Runs R rows from a core state; rows marked as resets start from the initial state."""
-        output, core_state = self.core(self.core_inputs(inputs), core_state, inputs.resets)
+        core_inputs = self.core_inputs(inputs)
+        output, core_state = self.core(core_inputs, core_state, inputs.resets)
         with self._rounding():
-            logits, values = self.policy(output), self.value(output).squeeze(-1)
-        return NetworkOutput(logits.float(), values.float(), core_state)
+            read = self.what_heads_read(output, core_inputs)
+            logits, values = self.policy(read), self.value(read).squeeze(-1)
+        return NetworkOutput(logits.float(), values.float(), core_state, output)
 
-    def logits(self, output: Tensor) -> Tensor:
-        """The policy at outputs of the core: [..., H] -> [..., A] float32."""
+    def logits(self, core_output: Tensor, core_inputs: Tensor) -> Tensor:
+        """The policy at outputs of the core, [..., H], and what it read: [..., A] float32."""
         with self._rounding():
-            return functional.linear(output, self.policy.weight, self.policy.bias).float()
+            return self.policy(self.what_heads_read(core_output, core_inputs)).float()
+
+    def what_heads_read(self, core_output: Tensor, core_inputs: Tensor) -> Tensor:
+        """The core's output, and its products: [..., H + P]."""
+        if self.products is None:
+            return core_output
+        return torch.cat([core_output, self.products(core_output, core_inputs)], -1)
 
     def _rounding(self) -> AbstractContextManager[object]:
         """Where products may be rounded; no cache of weights, which a CUDA graph would keep."""
@@ -234,4 +157,11 @@ def make_network(config: Config, observation_space: spaces.Space, num_actions: i
 
     with torch.random.fork_rng():
         torch.manual_seed(stream_seed(config.seed, "weights"))
-        return Network(observation_space, num_actions, config.encoder_size, core_of)
+        return Network(
+            observation_space,
+            num_actions,
+            config.encoder_size,
+            core_of,
+            num_products=config.num_products,
+            foresees=config.foresight_cost > 0,
+        )

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from agents.actor import card_of
 from agents.config import Config, resolve_unroll_length
 from agents.config_checks import FieldError, advice
+from agents.foresight import make_code
 from agents.machine import memory_bytes, num_cores, resolve_device
 from agents.network import make_network
 from agents.runners.process import make_actor_envs, resolve_runner
@@ -92,7 +93,7 @@ def needs_of(config: Config) -> Needs:
     return Needs(
         environments=environment_bytes(config, sample, unroll_length),
         weights=BYTES * copies * check_core(config, sample),
-        results=BYTES * 2 * rows * (config.encoder_size + config.hidden_size),  # which the gradient needs
+        results=BYTES * 2 * rows * (config.encoder_size + config.hidden_size + 2 * code_size(config, sample)),
     )
 
 
@@ -222,6 +223,13 @@ def environment_bytes(config: Config, sample: Sample, unroll_length: int) -> int
     unroll = config.num_envs * ((unroll_length + 1) * inputs + unroll_length * transition)
     num_unrolls = config.max_policy_lag + 1 if resolve_runner(config) == "process" else 1
     return num_unrolls * unroll + config.num_envs * sample.state_bytes
+
+
+def code_size(config: Config, sample: Sample) -> int:
+    """Entries of what foresight foretells."""
+    if not config.foresight_cost:
+        return 0
+    return make_code(sample.space).output_size + sample.num_actions
 
 
 def readable(size: int) -> str:

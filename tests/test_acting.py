@@ -21,9 +21,10 @@ SPACES = (
 )
 
 
-def new_network(core, space, seed=0):
+def new_network(core, space, seed=0, num_products=0):
     """A network whose policy does not start near zero: a test would see nothing through it."""
-    network = make_network(Config(core=core, hidden_size=H, encoder_size=E, seed=seed), space, A)
+    config = Config(core=core, hidden_size=H, encoder_size=E, seed=seed, num_products=num_products)
+    network = make_network(config, space, A)
     with torch.no_grad():
         network.policy.weight.normal_(generator=torch.Generator().manual_seed(1))
     return network
@@ -43,21 +44,21 @@ def some_rows(space):
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-@pytest.mark.parametrize("core", CORES)
-def test_rows_one_by_one_equal_the_unroll(core, space):
+@pytest.mark.parametrize(("core", "num_products"), [*((core, 0) for core in CORES), ("ur-lstm", 5)])
+def test_rows_one_by_one_equal_the_unroll(core, num_products, space):
     """With weights that changed since the rows before.
 
     Mutations: the weights not taken up at the start of an unroll; the one-hot code not cleared from the row
-    before; the reward of a reset let through; a core without state told its last action.
+    before; the reward of a reset let through; a core without state told its last action; products left out.
     """
-    network, rows = new_network(core, space), some_rows(space)
+    network, rows = new_network(core, space, num_products=num_products), some_rows(space)
     acting = Acting(network, B)
     acting.logits(rows.row(4))
-    network.load_state_dict(new_network(core, space, seed=1).state_dict())
+    network.load_state_dict(new_network(core, space, 1, num_products).state_dict())
     state = tuple(torch.randn_like(tensor) for tensor in network.initial_state(B))
     acting.core_state = state
     with torch.no_grad(), acting.unroll():
-        logits, _, last = network(rows, state)
+        logits, _, last, _ = network(rows, state)
         acted = torch.stack([acting.logits(rows.row(t)) for t in range(T)])
     torch.testing.assert_close(acted, logits, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(acting.core_state, last, rtol=1e-5, atol=1e-5)

@@ -132,7 +132,7 @@ def test_behaviour_logits_are_those_of_the_rows(history):
     unrolls, _, actor = history
     for unroll in unrolls:
         with torch.no_grad():
-            logits, _, _ = actor.network(unroll.inputs, unroll.core_state)
+            logits, *_ = actor.network(unroll.inputs, unroll.core_state)
         torch.testing.assert_close(logits[:-1], unroll.behaviour_logits, rtol=1e-5, atol=1e-5)
         assert logits.std(0).min() > 1e-3
 
@@ -159,7 +159,7 @@ def test_context_is_what_came_before(history, context):
             dataclasses.replace(same, core_state=unroll.core_state, version=0),
         )
         with torch.no_grad():
-            logits, _, _ = actor.network(unroll.inputs, unroll.core_state)
+            logits, *_ = actor.network(unroll.inputs, unroll.core_state)
         torch.testing.assert_close(logits[context:-1], unroll.behaviour_logits, rtol=1e-5, atol=1e-5)
         for b in range(B):
             expected = rows_of(envs, b)

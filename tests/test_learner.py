@@ -336,7 +336,7 @@ def test_context_lends_its_gradient_alone(core):
 
     inputs, network = with_context.inputs, learner.network
     context, own = (Inputs(*(field[rows] for field in inputs)) for rows in (slice(3), slice(3, None)))
-    _, _, state = network(context, with_context.core_state)
+    _, _, state, _ = network(context, with_context.core_state)
     plain = dataclasses.replace(with_context, inputs=own, core_state=state)
     expected, _ = learner.loss(plain, 0.1, 0.2)
     torch.testing.assert_close(found, expected)

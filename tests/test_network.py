@@ -6,7 +6,8 @@ import torch
 from gymnasium import spaces
 
 from agents.config import Config
-from agents.network import Network, make_embedding, make_encoder, make_network
+from agents.encoders import make_embedding, make_encoder
+from agents.network import Network, make_network
 from agents.trajectory import Inputs
 from cores import RecurrentCore, make_core
 
@@ -242,7 +243,7 @@ def test_rows_and_environments_do_not_mix():
         state = network.initial_state(1)
         for t in range(T):
             row = Inputs(*(field[t : t + 1, b : b + 1] for field in inputs))
-            logits, values, state = network(row, state)
+            logits, values, state, _ = network(row, state)
             torch.testing.assert_close(logits[0, 0], whole.logits[t, b], rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(values[0, 0], whole.values[t, b], rtol=1e-4, atol=1e-5)
 
@@ -266,9 +267,29 @@ def test_the_seed_decides_the_weights_and_nothing_else_does(core):
 def test_the_first_policy_explores_and_the_first_values_are_zero():
     """Mutation: heads that start as torch's linear layers do."""
     network = make_network(Config(core="lstm", hidden_size=H, encoder_size=E), VECTOR, A)
-    logits, values, _ = network(random_inputs(VECTOR), network.initial_state(B))
+    logits, values, *_ = network(random_inputs(VECTOR), network.initial_state(B))
     assert (logits.softmax(-1) - 1 / A).abs().max() < 0.01
     assert (values == 0).all()
+
+
+def test_products():
+    """The heads read the core's output, and sums over its entries times sums over those of its input.
+
+    Mutation: a sum of both in place of the product; the output left out.
+    """
+    network = make_network(Config(core="lstm", hidden_size=H, encoder_size=E, num_products=3), VECTOR, A)
+    with torch.no_grad():
+        network.policy.weight.normal_(generator=torch.Generator().manual_seed(1))
+    inputs = random_inputs(VECTOR)
+    result = network(inputs, network.initial_state(B))
+    seen, output = network.core_inputs(inputs)[2, 1], result.core_output[2, 1]
+    read = [*output]
+    for of_memory, of_input in zip(
+        network.products.of_memory.weight, network.products.of_input.weight, strict=True
+    ):
+        read.append((of_memory * output).sum() * (of_input * seen).sum())
+    expected = network.policy.weight @ torch.stack(read) + network.policy.bias
+    torch.testing.assert_close(result.logits[2, 1], expected)
 
 
 def test_the_configuration_decides_core_and_sizes():

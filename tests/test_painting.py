@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode
 
 from agents.actor import Actor, make_envs
 from agents.config import Config
-from agents.network import Convolution, make_network
+from agents.encoders import Convolution
+from agents.network import make_network
 from envs import ENVS, make_vector_env, task_card
 from envs.minigrid_sprites import PALETTE
 from envs.painting import Painter

@@ -79,7 +79,8 @@ def gradient_norms(network: Network, inputs: Tensor, actions: Tensor, choices: n
     out, _ = network.core(inputs, network.initial_state(M), reset)
     rows, columns = torch.from_numpy(choices).to(out.device), torch.arange(M, device=out.device)
     chosen = actions.to(out.device)[rows, columns]
-    logs = network.policy(out[rows, columns]).log_softmax(-1)[columns, chosen]  # [M]
+    logits = network.logits(out[rows, columns], inputs[rows, columns])
+    logs = logits.log_softmax(-1)[columns, chosen]  # [M]
     # Columns don't meet: the gradient of the sum holds that of each.
     (gradient,) = torch.autograd.grad(logs.sum(), inputs)
     return gradient.double().norm(dim=-1).cpu().numpy()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.config import stream_seed
-from agents.network import make_embedding, make_encoder
+from agents.encoders import make_embedding, make_encoder
 from agents.probing.task import Batch, Task
 from cores.core import RecurrentCore
 

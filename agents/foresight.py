@@ -1,0 +1,95 @@
+"""Foresight: an auxiliary loss that has the memory foretell what rewards will be made of.
+
+Beside the value, a linear head predicts a vector from every step: the discounted sum of each coming reward
+times a code of what was seen and done when it came. A value says how much will be got; this says for what. A
+core that is to foretell it must keep what decides which choice pays, long before a policy makes use of it. It
+is a value function with vectors for rewards: successor features (Barreto et al. 2017, arXiv 1606.05312,
+eq. 3) that count only where there is reward.
+"""
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agents.encoders import Flatten, OneHot, make_encoder
+from agents.loss import blank, masked_mean
+
+THUMBNAIL_SIZE = 7
+"""Rows and columns of an image's code."""
+
+
+class Thumbnail(nn.Module):
+    """uint8 images [..., height, width, channels] -> [..., 49 channels]: means of 7 x 7 cells, in [0, 1]."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__()
+        self.output_size = THUMBNAIL_SIZE**2 * shape[-1]
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Means of the images."""
+        lead = observations.shape[:-3]
+        images = observations.reshape(-1, *observations.shape[-3:]).permute(0, 3, 1, 2).float() / 255
+        return functional.adaptive_avg_pool2d(images, THUMBNAIL_SIZE).reshape(*lead, self.output_size)
+
+
+def make_code(space: spaces.Space) -> OneHot | Flatten | Thumbnail:
+    """What stands for an observation: one-hot codes of categories, vectors as they are, thumbnails of images.
+
+    Nothing of it is learnt: a target that learns can become constant. One-hot codes are not made denser by a
+    projection either: with Adam, which scales each row of the head by itself, rare categories keep their say.
+    """
+    if isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3:
+        return Thumbnail(space.shape)
+    encoder = make_encoder(space)
+    assert isinstance(encoder, OneHot | Flatten)
+    return encoder
+
+
+class Foresight(nn.Module):
+    """The head, and the code of what it foretells."""
+
+    def __init__(self, space: spaces.Space, num_actions: int, core_size: int):
+        """Begins by foretelling nothing."""
+        super().__init__()
+        self.num_actions = num_actions
+        self.code = make_code(space)
+        self.head = nn.Linear(core_size, self.code.output_size + num_actions)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def codes(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """What was seen and done: [T, B, *shape] and [T, B] int64 -> [T, B, D]."""
+        done = functional.one_hot(actions, self.num_actions)
+        return torch.cat([self.code(observations), done], -1)
+
+
+@torch.no_grad()
+def foresight_targets(rewarded: Tensor, discounts: Tensor, foretold: Tensor, valid: Tensor) -> Tensor:
+    """What should have been foretold: discounted sums to the end of the episode or of the unroll.
+
+    No correction for actors that lag behind: what they do is what is foretold.
+
+    Args:
+        rewarded: [T, B, D] reward of step t times the code of what was seen and done.
+        discounts: [T, B] discount of what follows step t, 0 where the episode terminated.
+        foretold: [T + 1, B, D] the head's own predictions, which stand for what lies beyond the unroll.
+        valid: [T, B] bool real transitions. The row of a step that only resets is the final observation of an
+            episode: where it was truncated, what is foretold there stands for what would have come.
+
+    Returns:
+        [T, B, D].
+    """
+    targets = torch.empty_like(rewarded)
+    following = foretold[-1]
+    for t in reversed(range(len(rewarded))):
+        total = torch.addcmul(rewarded[t], discounts[t].unsqueeze(-1), following)
+        following = torch.where(valid[t].unsqueeze(-1), total, foretold[t])
+        targets[t] = following
+    return targets
+
+
+def foresight_loss(foretold: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Half the mean squared distance of foretold [T, B, D] to targets [T, B, D], over valid rows [T, B]."""
+    return 0.5 * masked_mean(blank(targets - foretold, valid).square().sum(-1), valid)

@@ -1,0 +1,143 @@
+"""Foresight against sums written out, step by step; what it codes, and what it lends the gradient."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from test_learner import new_learner, unrolls
+
+from agents.foresight import Foresight, foresight_loss, foresight_targets
+
+T, B, D, A = 6, 3, 4, 3
+
+
+def literal_targets(rewarded, discounts, foretold, valid):
+    """Row by row: what came until the episode or the unroll ended, each discounted by what lay between."""
+    targets = torch.zeros(T, B, D, dtype=torch.float64)
+    for t in range(T):
+        for b in range(B):
+            factor = 1.0
+            for k in range(t, T + 1):
+                if k == T or not valid[k, b]:
+                    targets[t, b] += factor * foretold[k, b]
+                    break
+                targets[t, b] += factor * rewarded[k, b]
+                factor *= discounts[k, b]
+    return targets
+
+
+def test_targets():
+    """They are the sums written out.
+
+    Mutations: what is foretold at the unroll's end, or at a truncation, left out; codes of one episode handed
+    on to the one before.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rewarded = torch.randn(T, B, D, generator=generator, dtype=torch.float64)
+    foretold = torch.randn(T + 1, B, D, generator=generator, dtype=torch.float64)
+    discounts = torch.full((T, B), 0.9, dtype=torch.float64)
+    valid = torch.ones(T, B, dtype=torch.bool)
+    discounts[2, 0] = 0.0  # terminated, and the next row resets
+    valid[3, 0] = valid[2, 1] = False  # column 1: truncated at row 1
+    found = foresight_targets(rewarded, discounts, foretold, valid)
+    torch.testing.assert_close(found[valid], literal_targets(rewarded, discounts, foretold, valid)[valid])
+
+
+def test_loss():
+    """Half the mean over valid rows of the squared distance; rows that are not valid may hold anything.
+
+    Mutations: a mean over all rows, over entries; NaN let through.
+    """
+    foretold, targets = (torch.randn(T, B, D, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    valid = torch.rand(T, B, generator=torch.Generator().manual_seed(3)) < 0.7
+    foretold[~valid] = torch.nan
+    foretold.requires_grad_()
+    rows = [((foretold[t, b] - targets[t, b]) ** 2).sum() / 2 for t, b in valid.nonzero().tolist()]
+    found, expected = foresight_loss(foretold, targets, valid), torch.stack(rows).mean()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(x, foretold)[0][valid] for x in (found, expected)))
+    assert (torch.autograd.grad(foresight_loss(foretold, targets, valid), foretold)[0][~valid] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("space", "size"),
+    [
+        (spaces.Discrete(5), 5),
+        (spaces.MultiDiscrete(np.array([[2, 3], [4, 2]]), dtype=np.uint8), 11),
+        (spaces.Box(-1, 1, (2,), np.float32), 2),
+        (spaces.Box(0, 255, (14, 21, 3), np.uint8), 147),
+    ],
+    ids=str,
+)
+def test_codes(space, size):
+    """Codes of what was seen, then the action. Mutation: the actions left out, or in another order."""
+    foresight = Foresight(space, A, 8)
+    space.seed(0)
+    observations = torch.from_numpy(np.stack([[space.sample() for _ in range(B)] for _ in range(T)]))
+    actions = torch.randint(A, (T, B), generator=torch.Generator().manual_seed(0))
+    codes = foresight.codes(observations, actions)
+    assert codes.shape == (T, B, size + A)
+    assert foresight.head(torch.randn(T, B, 8)).shape == codes.shape
+    assert (codes[..., size:].argmax(-1) == actions).all()
+    seen = codes[..., :size]
+    if isinstance(space, spaces.Discrete):
+        assert (seen.argmax(-1) == observations).all()
+    elif isinstance(space, spaces.MultiDiscrete):
+        assert (seen.sum(-1) == 4).all()
+    elif space.dtype == np.uint8:  # 2 x 3 pixels make a cell, channels last as in the image
+        cell = observations[2, 1, 4:6, 3:6].float().mean((0, 1)) / 255
+        torch.testing.assert_close(seen[2, 1].view(3, 7, 7)[:, 2, 1], cell)
+    else:
+        assert torch.equal(seen, observations)
+
+
+@pytest.mark.parametrize("context_length", [0, 2])
+def test_what_the_learner_makes_of_it(context_length):
+    """The weighted term of the loss, from the core's output alone, of the unroll's rows.
+
+    Mutations: the weight left out; the wrong rows where there is context; targets that carry a gradient; the
+    head reading something else.
+    """
+    learner, envs = new_learner(foresight_cost=0.7)
+    plain, _ = new_learner()
+    plain.network.load_state_dict(learner.network.state_dict(), strict=False)
+    (trajectory,) = unrolls(learner, envs, 1, 8)
+    with torch.no_grad():
+        learner.network.foresight.head.weight.normal_(generator=torch.Generator().manual_seed(5))
+    if context_length:
+        W = context_length
+        later = {
+            name: getattr(trajectory, name)[W:]
+            for name in ("actions", "behaviour_logits", "rewards", "terminated", "valid")
+        }
+        trajectory = dataclasses.replace(trajectory, **later)
+    whole, metrics = learner.loss(trajectory, 0.1, 0.2)
+    without, _ = plain.loss(trajectory, 0.1, 0.2)
+    torch.testing.assert_close(whole, without + 0.7 * metrics["loss/foresight"])
+
+    output = learner.network(trajectory.inputs, trajectory.core_state).core_output[context_length:]
+    foresight, rewards = learner.network.foresight, trajectory.rewards
+    foretold = foresight.head(output)
+    codes = foresight.codes(trajectory.inputs.observations[context_length:-1], trajectory.actions)
+    discounts = learner.config.discount * ~trajectory.terminated
+    targets = foresight_targets(rewards[..., None] * codes, discounts, foretold.detach(), trajectory.valid)
+    expected = foresight_loss(foretold[:-1], targets, trajectory.valid)
+    torch.testing.assert_close(metrics["loss/foresight"], expected.detach())
+    found = torch.autograd.grad(whole - without, foresight.head.weight)[0]
+    wanted = torch.autograd.grad(0.7 * expected, foresight.head.weight)[0]
+    torch.testing.assert_close(found, wanted)
+
+
+def test_rewards_of_invalid_rows_do_not_count():
+    """Mutation: a row that is not valid summed up like others."""
+    learner, envs = new_learner(foresight_cost=0.7)
+    (trajectory,) = unrolls(learner, envs, 1, 8)
+    assert not trajectory.valid.all()
+    _, metrics = learner.loss(trajectory, 0.1, 0.2)
+    changed = copy.deepcopy(trajectory)
+    changed.rewards[~changed.valid] = torch.nan
+    _, again = learner.loss(changed, 0.1, 0.2)
+    assert torch.equal(again["loss/foresight"], metrics["loss/foresight"])
