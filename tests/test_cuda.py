@@ -152,6 +152,7 @@ def test_bfloat16_rounds_products_and_nothing_else(env, monkeypatch):
         torch.testing.assert_close(close, truth, rtol=0.03, atol=0.03)
     output, _ = network.core(network.core_inputs(unroll.inputs), unroll.core_state, unroll.inputs.resets)
     assert torch.equal(network.logits(output), rounded.logits)
+    assert network.logits(output).dtype == torch.float32
     training.runner.close()
 
 

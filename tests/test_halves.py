@@ -208,7 +208,7 @@ def test_published_weights_act_from_the_next_unroll_on():
 def test_stopping_where_environments_have_no_state():
     """`next` gives up in the middle; where they have one it goes on to the unroll's end.
 
-    Mutation: only the first share left.
+    Mutation: no share left.
     """
     runner = new_runner(num_threads=2)
     runner.stop()
