@@ -53,16 +53,14 @@ class Foresight(nn.Module):
     def __init__(self, space: spaces.Space, num_actions: int, core_size: int):
         """Begins by foretelling nothing."""
         super().__init__()
-        self.num_actions = num_actions
-        self.code = make_code(space)
+        self.code, self.action_code = make_code(space), OneHot(np.array(num_actions))
         self.head = nn.Linear(core_size, self.code.output_size + num_actions)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def codes(self, observations: Tensor, actions: Tensor) -> Tensor:
         """What was seen and done: [T, B, *shape] and [T, B] int64 -> [T, B, D]."""
-        done = functional.one_hot(actions, self.num_actions)
-        return torch.cat([self.code(observations), done], -1)
+        return torch.cat([self.code(observations), self.action_code(actions)], -1)
 
 
 @torch.no_grad()
@@ -81,7 +79,7 @@ def foresight_targets(rewarded: Tensor, discounts: Tensor, foretold: Tensor, val
     Returns:
         [T, B, D].
     """
-    targets = torch.empty_like(rewarded)
+    targets = torch.empty_like(foretold[:-1])
     following = foretold[-1]
     for t in reversed(range(len(rewarded))):
         total = torch.addcmul(rewarded[t], discounts[t].unsqueeze(-1), following)

@@ -151,7 +151,7 @@ class Learner:
             return core_output.new_zeros(())
         foretold = foresight.head(core_output[W:])
         codes = foresight.codes(trajectory.inputs.observations[W:-1], trajectory.actions)
-        rewarded = trajectory.rewards.unsqueeze(-1) * codes
+        rewarded = (trajectory.rewards.unsqueeze(-1) * codes).to(foretold.dtype)
         discounts = self.config.discount * ~trajectory.terminated
         targets = foresight_targets(rewarded, discounts, foretold, valid)
         return foresight_loss(foretold[:-1], targets, valid)

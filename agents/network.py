@@ -109,7 +109,7 @@ class Network(nn.Module):
         """
         with self._rounding():
             encoded = functional.relu(self.encoder(inputs.observations))
-        encoded = encoded.float() if self.rounds else encoded
+        encoded = self._whole(encoded)
         past = encoded.new_zeros(*inputs.resets.shape, self.num_actions + 1)  # [..., B, A + 1]
         if self.core.state_shapes:
             past.scatter_(-1, inputs.prev_actions.unsqueeze(-1), 1.0)
@@ -124,18 +124,22 @@ class Network(nn.Module):
         with self._rounding():
             read = self.what_heads_read(output, core_inputs)
             logits, values = self.policy(read), self.value(read).squeeze(-1)
-        return NetworkOutput(logits.float(), values.float(), core_state, output)
+        return NetworkOutput(self._whole(logits), self._whole(values), core_state, output)
 
     def logits(self, core_output: Tensor, core_inputs: Tensor) -> Tensor:
-        """The policy at outputs of the core, [..., H], and what it read: [..., A] float32."""
+        """The policy at outputs of the core, [..., H], and what it read: [..., A], not rounded."""
         with self._rounding():
-            return self.policy(self.what_heads_read(core_output, core_inputs)).float()
+            return self._whole(self.policy(self.what_heads_read(core_output, core_inputs)))
 
     def what_heads_read(self, core_output: Tensor, core_inputs: Tensor) -> Tensor:
         """The core's output, and its products: [..., H + P]."""
         if self.products is None:
             return core_output
         return torch.cat([core_output, self.products(core_output, core_inputs)], -1)
+
+    def _whole(self, x: Tensor) -> Tensor:
+        """The number format of all that is not rounded."""
+        return x.float() if self.rounds else x
 
     def _rounding(self) -> AbstractContextManager[object]:
         """Where products may be rounded; no cache of weights, which a CUDA graph would keep."""

@@ -150,9 +150,10 @@ def test_bfloat16_rounds_products_and_nothing_else(env, monkeypatch):
         assert close.dtype == torch.float32
         assert not torch.equal(close, truth)
         torch.testing.assert_close(close, truth, rtol=0.03, atol=0.03)
-    output, _ = network.core(network.core_inputs(unroll.inputs), unroll.core_state, unroll.inputs.resets)
-    assert torch.equal(network.logits(output), rounded.logits)
-    assert network.logits(output).dtype == torch.float32
+    core_inputs = network.core_inputs(unroll.inputs)
+    output, _ = network.core(core_inputs, unroll.core_state, unroll.inputs.resets)
+    assert torch.equal(network.logits(output, core_inputs), rounded.logits)
+    assert network.logits(output, core_inputs).dtype == torch.float32
     training.runner.close()
 
 

@@ -26,7 +26,9 @@ from envs import make_vector_env
 
 LENGTH, FORGETS_AFTER = 12, 5
 EAST = 3
-CONFIG = Config(env="tmaze", env_opt=(f"length={LENGTH}",), core="lstm", hidden_size=6, encoder_size=5)
+CONFIG = Config(
+    env="tmaze", env_opt=(f"length={LENGTH}",), core="lstm", hidden_size=6, encoder_size=5, num_products=0
+)
 PLAN = Plan(episodes=120, seed=3, max_actions=100)
 
 
@@ -147,7 +149,8 @@ def test_forgetting_is_the_initial_state():
 def test_gradients(core, options):
     """Against finite differences of the log-probability, entry by entry.
 
-    Mutations: the action of the row before; the square of the norm; the choice a row later.
+    Mutations: the action of the row before; the square of the norm; the choice a row later; what the products
+    see of the input left out.
     """
     torch.manual_seed(0)
     T, M = 6, 3
@@ -163,7 +166,8 @@ def test_gradients(core, options):
         state = network.initial_state(1)
         for t in range(choices[column] + 1):
             out, state = network.core(rows[t].view(1, 1, -1), state, torch.tensor([[t == 0]]))
-        return network.policy(out[0, 0]).log_softmax(-1)[actions[choices[column], column]]
+        logits = network.logits(out[0, 0], rows[choices[column]])
+        return logits.log_softmax(-1)[actions[choices[column], column]]
 
     found = gradient_norms(network, inputs, actions, choices)
     assert found.shape == (T, M)

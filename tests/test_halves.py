@@ -199,7 +199,7 @@ def test_published_weights_act_from_the_next_unroll_on():
     runner, network = new_runner(), counting_network(A, seed=9)
     runner.publish(network.state_dict(), 4)
     unroll = runner.next()
-    logits, _, _ = network(unroll.inputs, unroll.core_state)
+    logits, *_ = network(unroll.inputs, unroll.core_state)
     torch.testing.assert_close(logits[2:-1], unroll.behaviour_logits)
     assert unroll.version == 4
     runner.close()

@@ -23,9 +23,10 @@ CORES = ("lstm", "chrono", "ur-lstm", "on-lstm", "memoryless")
 OPTIMIZERS = ("adam", "rmsprop")
 
 
-def new_learner(core="lstm", env="tmaze", options=("length=2",), **fields):
+def new_learner(core="lstm", env="tmaze", options=("length=2",), foresight_cost=0.0, **fields):
     """A learner whose policy and values are far from uniform and from zero, and environments for it."""
-    config = Config(env=env, env_opt=options, core=core, hidden_size=H, encoder_size=7, **fields)
+    fields |= {"hidden_size": H, "encoder_size": 7, "num_products": 4, "foresight_cost": foresight_cost}
+    config = Config(env=env, env_opt=options, core=core, **fields)
     envs = make_envs(config, B, 0)
     network = make_network(config, envs.single_observation_space, int(envs.single_action_space.n))
     with torch.no_grad():
@@ -183,7 +184,7 @@ def test_the_loss_is_the_sum_of_its_terms():
 
     Mutations: any weight left out; the entropy's sign.
     """
-    learner, envs = new_learner(baseline_cost=0.3)
+    learner, envs = new_learner(baseline_cost=0.3, foresight_cost=0.4)
     (trajectory,) = unrolls(learner, envs, 1)
     loss, metrics = learner.loss(trajectory, 0.7, 0.2)
     expected = (
@@ -191,6 +192,7 @@ def test_the_loss_is_the_sum_of_its_terms():
         + 0.3 * metrics["loss/baseline"]
         + 0.7 * metrics["loss/uniform_divergence"]
         - 0.2 * metrics["learner/entropy"]
+        + 0.4 * metrics["loss/foresight"]
     )
     torch.testing.assert_close(loss.detach(), expected)
     assert all(abs(metrics[name]) > 1e-3 for name in metrics if name.startswith("loss/"))

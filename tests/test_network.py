@@ -29,9 +29,10 @@ def random_inputs(space, seed=0, rows=T):
     )
 
 
-def new_network(core="lstm", space=VECTOR, seed=0):
+def new_network(core="lstm", space=VECTOR, seed=0, num_products=5):
     """A network whose heads do not start near zero: a test would see nothing through them."""
-    network = make_network(Config(core=core, hidden_size=H, encoder_size=E, seed=seed), space, A)
+    config = Config(core=core, hidden_size=H, encoder_size=E, seed=seed, num_products=num_products)
+    network = make_network(config, space, A)
     with torch.no_grad():
         network.policy.weight.normal_(generator=torch.Generator().manual_seed(1))
         network.value.weight.normal_(generator=torch.Generator().manual_seed(2))
@@ -168,11 +169,11 @@ def test_what_the_core_sees():
 
 
 def test_what_the_heads_see():
-    """The core's output alone; what comes out is the policy, the values and the core's state.
+    """The core's output alone, where there are no products; what comes out is policy, values and core state.
 
     Mutation: both heads with the weights of one.
     """
-    network, inputs = new_network(), random_inputs(VECTOR)
+    network, inputs = new_network(num_products=0), random_inputs(VECTOR)
     output = network(inputs, network.initial_state(B))
     hidden, state = network.core(network.core_inputs(inputs), network.initial_state(B), inputs.resets)
     assert network.policy.in_features == network.value.in_features == H

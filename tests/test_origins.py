@@ -21,9 +21,9 @@ def file(tmp_path):
 def test_who_wins(file):
     """Mutations: any two of the four exchanged; the preset of the default task in place of the file's."""
     config, origins, notes = settle({"seed": 4}, file)
-    assert (config.reward_scale, config.total_steps, config.seed) == (0.5, 10_000_000, 4)
+    assert (config.reward_scale, config.total_steps, config.seed) == (0.5, 40_000_000, 4)
     assert (
-        dataclasses.replace(Config(), env="passive-match", reward_scale=0.5, total_steps=10**7, seed=4)
+        dataclasses.replace(Config(), env="passive-match", reward_scale=0.5, total_steps=40_000_000, seed=4)
         == config
     )
     preset = "preset of passive-match"
@@ -33,7 +33,7 @@ def test_who_wins(file):
     assert described(config, origins) == [
         f"{file}: env passive-match, reward_scale 0.5",
         "command line: --seed 4",
-        "preset of passive-match: total_steps 10000000",
+        "preset of passive-match: total_steps 40000000",
     ]
     config, origins, _ = settle({"env": "tmaze"}, file)
     assert config.total_steps == Config.total_steps

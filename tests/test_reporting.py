@@ -231,14 +231,14 @@ def test_the_commands_make_the_runs_again(tmp_path):
         for core in ("lstm", "memoryless"):
             plant(tmp_path / core / str(seed), 0.5, core=core, seed=seed, env_opt=("length=7",), lambda_=0.5)
     plant(tmp_path / "x", 0.5, core="chrono", core_opt=("t_max=9", "layers=2"), seed=3)
-    preset = {"reward_scale": 0.1, "total_steps": 10_000_000}
+    preset = {"reward_scale": 0.1, "total_steps": 40_000_000}
     plant(tmp_path / "y", 0.5, env="passive-match", origins=("total_steps",), **preset)
     runs = read_runs([tmp_path])
     commands = commands_of(runs)
     assert any(
         line.startswith("for core in lstm memoryless; do for seed in 1 2 5; do\n") for line in commands
     )
-    assert any("passive-match --core ur-lstm --total-steps 10000000 --seed 0" in line for line in commands)
+    assert any("passive-match --core ur-lstm --total-steps 40000000 --seed 0" in line for line in commands)
     words = unfolded(commands, tmp_path)
     made = [read_settings(parse(Arguments, "train", one), one).config for one in words]
     assert sorted(made, key=repr) == sorted((run.config for run in runs), key=repr)

@@ -13,7 +13,14 @@ from agents.run_checks import check_run
 from agents.training import Training
 
 SMALL = Config(
-    env_opt=("length=2",), total_steps=300, num_envs=3, hidden_size=6, encoder_size=7, device="cpu"
+    env_opt=("length=2",),
+    total_steps=300,
+    num_envs=3,
+    hidden_size=6,
+    encoder_size=7,
+    num_products=4,
+    foresight_cost=0,
+    device="cpu",
 )
 
 

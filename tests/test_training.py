@@ -262,8 +262,8 @@ def test_a_last_checkpoint_that_fails(tmp_path, capsys):
     ]
     create = Training.create
 
-    def blocked(training):
-        folder = create(training)
+    def blocked(training, *place):
+        folder = create(training, *place)
         (folder / "checkpoints").write_text("no folder")
         return folder
 
