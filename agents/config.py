@@ -29,7 +29,7 @@ class Config:
     """Units of the core (H)."""
     encoder_size: int = 64
     """Width of the encoded observation that enters the core."""
-    num_products: int = 64
+    num_products: int = 0
     """Products of the core's output and input that policy and value read beside the output: for choices that
     depend on what is remembered and what is seen at once."""
 
@@ -64,7 +64,7 @@ class Config:
     """Weight of the entropy bonus at the end: linear from the middle of the run."""
     baseline_cost: float = 0.5
     """Weight of the baseline's loss."""
-    foresight_cost: float = 10.0
+    foresight_cost: float = 0.0
     """Weight of the foresight loss: the core's output has to foretell what is seen and done where rewards
     come. 0: no such head."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
@@ -137,8 +137,15 @@ class Config:
         return parse_options("core-opt", self.core_opt)
 
 
-MATCH = {"reward_scale": 0.1, "total_steps": 40_000_000}
-"""The last reward is 10: scaled to 1, the size that the defaults are made for. Its tasks need longer runs."""
+MATCH = {
+    "reward_scale": 0.1,  # the last reward is 10: scaled to 1, the size that the defaults are made for
+    "total_steps": 40_000_000,
+    "num_products": 64,
+    "foresight_cost": 10.0,
+    "baseline_cost": 2.0,
+    "max_grad_norm": 10.0,  # the foresight's gradient is large, and would take all of a smaller one
+}
+"""Which pad pays depends on a colour seen long ago and on one seen now: rewards alone don't teach that."""
 
 PRESETS: dict[str, dict[str, Any]] = {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""

@@ -19,8 +19,6 @@ MAX_BYTES = 2**16
 MAX_DOTS = 16
 """In a key of TOML, whose reader takes minutes over thousands."""
 OPTIONS = ("env_opt", "core_opt")
-BEFORE = {"num_products": 0, "foresight_cost": 0.0}
-"""What runs were made with whose record does not have these fields yet: no defaults of today."""
 
 _HINTS = get_type_hints(Config)
 _NAMES = [field.name for field in dataclasses.fields(Config)]
@@ -48,7 +46,7 @@ def read_values(path: Path) -> dict[str, Any]:
         values = parse_json(text) if path.suffix == ".json" else parse_toml(text)
         if not isinstance(values, dict):
             raise ValueError("not a table of fields")
-        return {**(BEFORE if path.name == RECORD else {}), **canonical(values)}
+        return canonical(values)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from None
 

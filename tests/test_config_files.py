@@ -48,18 +48,6 @@ def test_an_older_record(written):
     assert read_record(written(RECORD, json.dumps(values))) == (Config(seed=3), ["c_bar", "num_threads"])
 
 
-def test_a_record_from_before_foresight(written):
-    """Such a run had neither foresight nor products; what a user writes has today's defaults.
-
-    Mutation: today's defaults taken for the run.
-    """
-    values = dataclasses.asdict(Config(seed=3))
-    del values["num_products"], values["foresight_cost"]
-    config, lacks = read_record(written(RECORD, json.dumps(values)))
-    assert (config.num_products, config.foresight_cost, lacks) == (0, 0.0, [])
-    assert "num_products" not in read_values(written("mine.json", json.dumps(values)))
-
-
 def test_toml(written):
     """Names with dashes or not, counts as people write them, options as a list or as a table.
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from agents.config import Config
+from agents.config import PRESETS, Config
 from agents.config_checks import FieldError
 from agents.origins import FLAG, blame, described, settle
 
@@ -22,18 +22,17 @@ def test_who_wins(file):
     """Mutations: any two of the four exchanged; the preset of the default task in place of the file's."""
     config, origins, notes = settle({"seed": 4}, file)
     assert (config.reward_scale, config.total_steps, config.seed) == (0.5, 40_000_000, 4)
-    assert (
-        dataclasses.replace(Config(), env="passive-match", reward_scale=0.5, total_steps=40_000_000, seed=4)
-        == config
-    )
-    preset = "preset of passive-match"
+    preset = PRESETS["passive-match"]
+    assert Config(**{**preset, "env": "passive-match", "reward_scale": 0.5, "seed": 4}) == config
+    by_preset = dict.fromkeys(preset, "preset of passive-match")
     by_file = dict.fromkeys(("env", "reward_scale", "num_envs"), str(file))
-    assert origins == {"total_steps": preset, **by_file, "seed": FLAG}
+    assert origins == {**by_preset, **by_file, "seed": FLAG}
     assert notes == []
     assert described(config, origins) == [
         f"{file}: env passive-match, reward_scale 0.5",
+        "preset of passive-match: num_products 64, total_steps 40000000, baseline_cost 2.0, "
+        "foresight_cost 10.0, max_grad_norm 10.0",
         "command line: --seed 4",
-        "preset of passive-match: total_steps 40000000",
     ]
     config, origins, _ = settle({"env": "tmaze"}, file)
     assert config.total_steps == Config.total_steps

@@ -14,7 +14,7 @@ from PIL import Image
 from planted_runs import plant, plant_all
 from programs import assert_one_line
 
-from agents.config import Config
+from agents.config import PRESETS, Config
 from agents.origins import settle
 from agents.reporting.charts import band_of
 from agents.reporting.commands import commands_of
@@ -231,7 +231,7 @@ def test_the_commands_make_the_runs_again(tmp_path):
         for core in ("lstm", "memoryless"):
             plant(tmp_path / core / str(seed), 0.5, core=core, seed=seed, env_opt=("length=7",), lambda_=0.5)
     plant(tmp_path / "x", 0.5, core="chrono", core_opt=("t_max=9", "layers=2"), seed=3)
-    preset = {"reward_scale": 0.1, "total_steps": 40_000_000}
+    preset = PRESETS["passive-match"]
     plant(tmp_path / "y", 0.5, env="passive-match", origins=("total_steps",), **preset)
     runs = read_runs([tmp_path])
     commands = commands_of(runs)

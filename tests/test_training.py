@@ -52,7 +52,7 @@ def test_a_second_run_in_the_same_second_has_its_own_folder(tmp_path):
 
 def test_curves(tmp_path):
     """Every curve of the README has points, at the same env steps in TensorBoard as in the JSON lines."""
-    folder = train(small(tmp_path)).folder
+    folder = train(small(tmp_path, foresight_cost=1.0)).folder
     rows = points(folder)
     steps = [row["env_steps"] for row in rows]
     assert steps == sorted(set(steps))
@@ -74,8 +74,9 @@ def test_curves(tmp_path):
 @pytest.mark.parametrize("core", CORES)
 def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path, core):
     """Mutations: the actor's generator, its core state or the optimiser's moments left out of the state."""
-    whole = train(small(tmp_path, core=core))
-    half = train(small(tmp_path, core=core), stop_after=10)
+    fields = {"core": core, "foresight_cost": 1.0, "num_products": 3}
+    whole = train(small(tmp_path, **fields))
+    half = train(small(tmp_path, **fields), stop_after=10)
     again, lines = resumed(half.folder)
     assert len(lines) == 1
     assert "resuming from" in lines[0]
