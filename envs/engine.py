@@ -17,6 +17,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
 from envs.checks import check_range, checked_autoreset_mode, checked_reset_mask, whole_number, whole_numbers
+from envs.cue import Cued
 from envs.pcg64 import chosen_seeds, seeded_streams
 from envs.step_kernel import EPISODE_FIELDS, episode_infos, record_dtype, rules_record
 from envs.visible import RENDERING, Visible, checked_render_mode
@@ -33,7 +34,7 @@ class EngineOptions(TypedDict, total=False):
     tile_size: int
 
 
-class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
+class NativeVectorEnv(Visible, Cued, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """N environments of one task, stepped by one compiled call, with the contract of Gymnasium's VectorEnv.
 
     Autoreset is NEXT_STEP unless told otherwise: the step after an episode's end ignores its action,
@@ -49,12 +50,10 @@ class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         has_state: ``state_dict`` and ``load_state_dict`` work.
         copy: True: every call returns fresh arrays. False: it returns the buffers that the next call
             overwrites.
-        num_cues: how many cues there are to remember; 0 for a task without.
         state: [N] structured array, one record per environment: the task's fields, then EPISODE_FIELDS.
     """
 
     has_state = True
-    num_cues: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -130,23 +129,6 @@ class NativeVectorEnv(Visible, VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def oracle(self) -> np.ndarray:
         """Return the scripted best actions, [N] int64; they may use all of the state, its hidden part too."""
         raise NotImplementedError(f"{type(self).__name__} has no oracle")
-
-    def cue(self) -> np.ndarray:
-        """Return what the present episodes ask to remember, [N] int64 in 0 … num_cues - 1."""
-        raise NotImplementedError(f"{type(self).__name__} has no cue")
-
-    def shows_cue(self) -> np.ndarray:
-        """Return whether the present observation shows the cue, [N] bool: the first of an episode does."""
-        return self.state["episode_length"] == 0
-
-    @property
-    def question_step(self) -> int:
-        """Actions from an episode's start to the first observation in which the cue is of use.
-
-        The card's span lies between the last sight of the cue and this observation, which says nothing
-        of the cue itself.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no question")
 
     @property
     def observations(self) -> np.ndarray:

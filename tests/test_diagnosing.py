@@ -26,9 +26,7 @@ from envs import make_vector_env
 
 LENGTH, FORGETS_AFTER = 12, 5
 EAST = 3
-CONFIG = Config(
-    env="tmaze", env_opt=(f"length={LENGTH}",), core="lstm", hidden_size=6, encoder_size=5, num_products=0
-)
+CONFIG = Config(env="tmaze", env_opt=(f"length={LENGTH}",), core="lstm", hidden_size=6, encoder_size=5)
 PLAN = Plan(episodes=120, seed=3, max_actions=100)
 
 
@@ -154,7 +152,8 @@ def test_gradients(core, options):
     """
     torch.manual_seed(0)
     T, M = 6, 3
-    config = Config(env="tmaze", core=core, core_opt=options, hidden_size=5, encoder_size=4)
+    sizes = {"hidden_size": 5, "encoder_size": 4, "num_products": 3}
+    config = Config(env="tmaze", core=core, core_opt=options, **sizes)
     network = make_network(config, make_envs(config, 1, 0).single_observation_space, 4).double()
     with torch.no_grad():
         network.policy.weight.normal_()

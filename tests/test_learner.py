@@ -23,10 +23,9 @@ CORES = ("lstm", "chrono", "ur-lstm", "on-lstm", "memoryless")
 OPTIMIZERS = ("adam", "rmsprop")
 
 
-def new_learner(core="lstm", env="tmaze", options=("length=2",), foresight_cost=0.0, **fields):
+def new_learner(core="lstm", env="tmaze", options=("length=2",), **fields):
     """A learner whose policy and values are far from uniform and from zero, and environments for it."""
-    fields |= {"hidden_size": H, "encoder_size": 7, "foresight_cost": foresight_cost}
-    config = Config(env=env, env_opt=options, core=core, **fields)
+    config = Config(env=env, env_opt=options, core=core, hidden_size=H, encoder_size=7, **fields)
     envs = make_envs(config, B, 0)
     network = make_network(config, envs.single_observation_space, int(envs.single_action_space.n))
     with torch.no_grad():

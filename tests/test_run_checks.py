@@ -13,14 +13,7 @@ from agents.run_checks import check_run
 from agents.training import Training
 
 SMALL = Config(
-    env_opt=("length=2",),
-    total_steps=300,
-    num_envs=3,
-    hidden_size=6,
-    encoder_size=7,
-    num_products=4,
-    foresight_cost=0,
-    device="cpu",
+    env_opt=("length=2",), total_steps=300, num_envs=3, hidden_size=6, encoder_size=7, device="cpu"
 )
 
 
@@ -89,8 +82,12 @@ def test_folder(tmp_path, monkeypatch):
 def test_memory(monkeypatch):
     """What is refused is what no memory holds, and the estimate is below what a run really takes.
 
-    Mutations: the slots of actors not counted; the optimiser not counted; the wrong part blamed.
+    Mutations: the slots of actors not counted; the optimiser not counted; the wrong part blamed; what
+    foresight foretells not counted.
     """
+    plain, foretelling = (run_checks.needs_of(dataclasses.replace(SMALL, foresight_cost=c)) for c in (0, 1))
+    codes = 4 * 3 * 3 * (5 + 4)  # entries of what is seen and done, for the steps of an unroll
+    assert foretelling.results - plain.results >= 4 * codes
     monkeypatch.setattr(run_checks, "memory_bytes", lambda: 2**22)
     assert error_of(hidden_size=1024)[0] == "hidden_size"
     assert error_of(num_envs=20_000, total_steps=10**9)[0] == "num_envs"

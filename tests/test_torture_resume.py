@@ -126,7 +126,7 @@ def test_evaluation_acts_as_training_does(tmp_path, num_episodes, figure):
     Mutations: evaluation's state not reset at an episode's end; the likeliest action taken; other weights;
     the previous reward unscaled.
     """
-    run = train(small(tmp_path, reward_scale=0.5, total_steps=600)).folder
+    run = train(small(tmp_path, reward_scale=0.5, total_steps=3000)).folder
     training, _ = resumed(run)
     trained = Actor(make_envs(training.config, 3, 5), training.runner.actor.network, seed=7, reward_scale=0.5)
     buffers, parts = trained.allocate(training.unroll_length), []
