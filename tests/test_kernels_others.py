@@ -249,3 +249,32 @@ def test_gradients_in_single_precision(name):
     exact = results(RecurrentCore.forward, double, *call)
     for found, truth in zip(results(fused, single, inputs, state, reset), exact, strict=True):
         assert (found.double() - truth).norm() <= 5e-7 * truth.norm()
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "mingru", "lru"])
+def test_a_vanishing_gradient_ends_at_zero(name):
+    """Subnormal numbers would take a processor a hundred times as long.
+
+    Mutation: `drop_faint` left out, or its bound at the smallest normal number: products go on below it.
+    """
+    torch.manual_seed(0)
+    core = make_core(name, 4, 8)
+    inputs = torch.randn(3000, 2, 4, requires_grad=True)
+    with torch.no_grad():
+        for parameter in core.parameters():
+            parameter *= 0.5
+    out, _ = core(inputs, core.initial_state(2), torch.zeros(3000, 2, dtype=torch.bool))
+    (gradient,) = torch.autograd.grad(out[-1].sum(), inputs)
+    size = gradient.abs()
+    assert size[-1].max() > 1e-3
+    assert size[0].max() == 0
+    assert ((size > 0) & (size < torch.finfo(torch.float32).tiny)).sum() == 0
+
+
+def test_what_is_no_number_is_not_dropped():
+    """Mutation: the comparison turned round, so that NaN counts as faint."""
+    core = make_core("gru", 4, 8)
+    inputs = torch.randn(5, 2, 4, requires_grad=True)
+    out, _ = core(inputs, core.initial_state(2), torch.zeros(5, 2, dtype=torch.bool))
+    (gradient,) = torch.autograd.grad(out, inputs, torch.full_like(out, torch.nan))
+    assert gradient.isnan().all()

@@ -14,6 +14,7 @@ from threading import Thread
 
 import torch
 
+from agents.allocation import keep_freed_memory
 from agents.machine import resolve_device
 from agents.metrics import PLAIN_LINE_EVERY_S, clock, say
 from agents.options import parse_options
@@ -65,6 +66,7 @@ def carry_out(run: Run, path: Path, device: str) -> None:
     """
     started = time.perf_counter()
     task = make_task(run.choice)
+    keep_freed_memory()
     with fast_floats():
         result = fit(
             task,

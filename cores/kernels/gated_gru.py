@@ -13,7 +13,7 @@ from cores.kernels.activations import sigmoid_backward, sigmoid_row, tanh_row
 from cores.kernels.compiled import compiled, part
 from cores.kernels.lstm_gates import d_refined, d_refining, refine
 from cores.kernels.products import add_matrix_product
-from cores.kernels.rows import ONE, add, add_product, add_to_rows, copy_row, fill_zero, product
+from cores.kernels.rows import ONE, add, add_product, add_to_rows, copy_row, drop_faint, fill_zero, product
 
 
 @compiled
@@ -163,6 +163,7 @@ def backward(
     for t in range(T - 1, -1, -1):
         for b in range(first, last):
             add(d_out[t, b], d_h[b])
+            drop_faint(d_h[b])
             update_backward(gates[t, b], entered[t, b], d_h[b], d_gates[t, b], refined, mine)
             fill_zero(d_scaled[b])
         add_matrix_product(d_gates[t, first:last, width:], packed_u, d_scaled[first:last])

@@ -12,7 +12,7 @@ from cores.kernels.activations import cumax_backward, sigmoid_backward, tanh_row
 from cores.kernels.compiled import compiled, part
 from cores.kernels.lstm_gates import activate, effective_gates, help_backward
 from cores.kernels.products import add_matrix_product
-from cores.kernels.rows import ONE, add, add_to_rows, copy_row, fill_zero, product
+from cores.kernels.rows import ONE, add, add_to_rows, copy_row, drop_faint, fill_zero, product
 
 
 @compiled
@@ -186,6 +186,8 @@ def step_backward(
             fill_zero(dh)
             fill_zero(dc)
         add(d_out[t, b], dh)
+        drop_faint(dh)
+        drop_faint(dc)
         d_output_gate(o, tanh_c, dh, d_row[2 * H : 3 * H])
         d_new_cell(o, tanh_c, dh, dc)
         fill_zero(dh)

@@ -13,6 +13,9 @@ from cores.kernels.compiled import part
 # Of float32, so that a product with float32 stays float32. All three are exact, so float64 loses nothing.
 ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 
+FAINT = np.float32(1e-25)
+"""What is smaller counts as zero on its way back through time."""
+
 
 @part
 def product(a: Any, b: Any, result: Any) -> None:
@@ -54,6 +57,18 @@ def fill_zero(row: Any) -> None:
     """Selects zero, whatever the row held."""
     for j in range(row.size):
         row[j] = ZERO
+
+
+@part
+def drop_faint(row: Any) -> None:
+    """Replaces what is fainter than FAINT by zero.
+
+    A gradient that vanishes step by step ends among the subnormal numbers, on which a processor takes a
+    hundred times as long: the last output's gradient alone made an unroll of 500 steps ten times as slow.
+    The bound leaves room for the products on the way to them.
+    """
+    for j in range(row.size):
+        row[j] = ZERO if abs(row[j]) < FAINT else row[j]  # NaN is not less: it stays
 
 
 @part

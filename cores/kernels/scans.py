@@ -11,7 +11,7 @@ from typing import Any
 from cores.kernels.activations import sigmoid_backward, sigmoid_row
 from cores.kernels.compiled import compiled, inlined, part
 from cores.kernels.gated_gru import d_update, interpolate, keep
-from cores.kernels.rows import add, copy_row, fill_zero, product
+from cores.kernels.rows import add, copy_row, drop_faint, fill_zero, product
 
 
 @compiled
@@ -59,6 +59,7 @@ def mingru_backward(
         for b in range(first, last):
             z, u, d_z, dh = gates[t, b, :H], gates[t, b, H:], d_gates[t, b, :H], d_h[b]
             add(d_out[t, b], dh)
+            drop_faint(dh)
             d_update(dh, u, entering(t, b, h, reset, out, zeros), d_z)
             sigmoid_backward(z, d_z)
             product(dh, z, d_gates[t, b, H:])
@@ -122,6 +123,7 @@ def lru_backward(
         for b in range(first, last):
             p, d, dx = entering(t, b, before, reset, states, zeros), d_driven[t, b], d_x[b]
             add(d_states[t, b], dx)
+            drop_faint(dx)
             copy_row(dx, d)
             add_conjugate_real(d[:H], d[H:], p[:H], p[H:], d_by[b, :H])
             add_conjugate_imaginary(d[:H], d[H:], p[:H], p[H:], d_by[b, H:])
