@@ -55,9 +55,12 @@ class Config:
     learning_rate_final: float = 0.0
     """Step size at the end: linear from the middle of the run."""
     exploration_cost: float = 1e-3
-    """Weight of KL(uniform || policy) at the start: no action's probability dies."""
+    """Weight of the exploration loss, in the first half of the run: no action's probability dies."""
     exploration_cost_final: float = 0.0
-    """Weight of KL(uniform || policy) at the end: linear from the middle of the run."""
+    """Weight of the exploration loss at the end: linear from the middle of the run."""
+    exploration_floor: float = 3e-3
+    """Probability below which an action is pulled up by the exploration loss. 1: always, by
+    KL(uniform || policy)."""
     entropy_cost: float = 0.0
     """Weight of the entropy bonus, in the first half of the run."""
     entropy_cost_final: float = 0.0
@@ -168,6 +171,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "learning_rate_final": (0, 1e3),
     "exploration_cost": (0, 1e6),
     "exploration_cost_final": (0, 1e6),
+    "exploration_floor": (1e-12, 1),
     "entropy_cost": (0, 1e6),
     "entropy_cost_final": (0, 1e6),
     "baseline_cost": (0, 1e6),

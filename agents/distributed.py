@@ -96,6 +96,14 @@ class Group:
         parts = flat.split([tensor.numel() for tensor in tensors])
         torch._foreach_copy_(tensors, [part.view_as(own) for part, own in zip(parts, tensors, strict=True)])
 
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum of everybody's tensor, of one shape on every rank."""
+        if self.size > 1:
+            tensor = tensor.clone()
+            with rank_losses():
+                dist.all_reduce(tensor)
+        return tensor
+
     def gather(self, state: dict[str, Any]) -> list[dict[str, Any]]:
         """Everybody's state, by rank: nested dicts as a checkpoint holds; arrays come back as tensors."""
         if self.size == 1:

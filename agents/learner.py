@@ -16,11 +16,12 @@ from agents.guard import Guard
 from agents.loss import (
     baseline_loss,
     entropy,
+    exploration_loss,
     log_policy,
     log_prob,
     masked_mean,
     policy_gradient_loss,
-    uniform_divergence,
+    without_peers,
 )
 from agents.network import Network
 from agents.optimizer import Optimizer
@@ -68,7 +69,7 @@ class Learner:
         exploration_cost = self.schedule(config.exploration_cost, config.exploration_cost_final)
         entropy_cost = self.schedule(config.entropy_cost, config.entropy_cost_final)
 
-        loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost)
+        loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost, self.group)
         self.optimizer.zero_grad()
         loss.backward()
         num_steps = trajectory.num_steps + trajectory.num_steps_elsewhere
@@ -96,9 +97,9 @@ class Learner:
         self.group.average(gradients + means, share)
 
     def loss(
-        self, trajectory: Trajectory, exploration_cost: float, entropy_cost: float
+        self, trajectory: Trajectory, exploration_cost: float, entropy_cost: float, group: Group = ALONE
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """The loss of one unroll, and what it is made of."""
+        """The loss of one unroll, and what it is made of; with a group, as part of the joint batch."""
         config, valid = self.config, trajectory.valid
         logits, all_values, _, core_output = self.network(trajectory.inputs, trajectory.core_state)
         rows = slice(trajectory.context_length, -1)
@@ -117,24 +118,26 @@ class Learner:
             c_bar=config.c_bar,
             lambda_=config.lambda_,
         )
-        policy_loss = policy_gradient_loss(log_target, actions, returns.pg_advantages, valid)
+        rhos = log_rhos.exp()
+        clipped = rhos.clamp(max=config.pg_rho_bar)
+        advantages = without_peers(returns.pg_advantages, clipped, valid, group.total)
+        policy_loss = policy_gradient_loss(log_target, actions, advantages, valid)
         value_loss = baseline_loss(values, returns.vs, valid)
         policy_entropy = entropy(log_target, valid)
-        divergence = uniform_divergence(log_target, valid)
+        untried = exploration_loss(log_target, valid, config.exploration_floor)
         foretelling_loss = self.foresight_loss(trajectory, core_output)
         loss = (
             policy_loss
             + config.baseline_cost * value_loss
-            + exploration_cost * divergence
+            + exploration_cost * untried
             - entropy_cost * policy_entropy
             + config.foresight_cost * foretelling_loss
         )
-        rhos = log_rhos.exp()
         metrics: dict[str, Tensor | float] = {
             "loss/total": loss.detach(),
             "loss/policy_gradient": policy_loss.detach(),
             "loss/baseline": value_loss.detach(),
-            "loss/uniform_divergence": divergence.detach(),
+            "loss/exploration": untried.detach(),
             "learner/entropy": policy_entropy.detach(),
             "learner/value": masked_mean(values.detach(), valid),
             "vtrace/mean_rho": masked_mean(rhos, valid),

@@ -6,6 +6,7 @@ NaN included.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -46,6 +47,32 @@ def policy_gradient_loss(log_policy: Tensor, actions: Tensor, pg_advantages: Ten
     return -masked_mean(log_prob(log_policy, actions) * pg_advantages.detach(), valid)
 
 
+def without_peers(
+    pg_advantages: Tensor, rhos: Tensor, valid: Tensor, total: Callable[[Tensor], Tensor] = lambda x: x
+) -> Tensor:
+    """Takes off each advantage what the other environments' have in common with it at the same step.
+
+    Source: the leave-one-out baseline of Kool, van Hoof, Welling 2019, "Buy 4 REINFORCE samples, get a
+    baseline for free!", here over a batch of environments, a mean for each step. What a value function has
+    wrong in the same way everywhere, as it does while it is being learnt, weighs nothing any more; where a
+    task's episodes run in step with each other it is a baseline that knows the time. It depends on no action
+    of the environment's own, so that the mean of the gradient stays as it is.
+
+    Args:
+        pg_advantages: [T, B] V-trace advantages.
+        rhos: [T, B] the clipped weights in them: a baseline is weighted as what it is taken from.
+        valid: [T, B] bool real transitions; the others have no say.
+        total: sums over those who hold other environments of the batch.
+
+    Returns:
+        [T, B]; unchanged where no other environment has a valid transition.
+    """
+    mine, counts = blank(pg_advantages, valid), valid.to(pg_advantages.dtype)
+    sums = total(torch.stack([mine.sum(1), counts.sum(1)])).unsqueeze(-1)  # [2, T, 1]
+    peers = (sums[0] - mine) / (sums[1] - counts).clamp(min=1)
+    return mine - blank(rhos, valid) * peers
+
+
 def baseline_loss(values: Tensor, vs: Tensor, valid: Tensor) -> Tensor:
     """Half the mean squared distance of values [T, B] to the V-trace targets vs [T, B]."""
     return 0.5 * masked_mean(blank(vs.detach() - values, valid).square(), valid)
@@ -56,11 +83,18 @@ def entropy(log_policy: Tensor, valid: Tensor) -> Tensor:
     return masked_mean(-(log_policy.exp() * log_policy).sum(-1), valid)
 
 
-def uniform_divergence(log_policy: Tensor, valid: Tensor) -> Tensor:
-    """Mean divergence KL(uniform || policy) in nats: log_policy [T, B, A], valid [T, B] -> [].
+def exploration_loss(log_policy: Tensor, valid: Tensor, floor: float) -> Tensor:
+    """By how many nats actions are less probable than a floor, a mean over actions: [T, B, A] -> [].
 
-    Its gradient by the logit of action a is pi(a) - 1/A: it does not vanish with pi(a), as that of the
-    entropy does. So no action's probability dies where others pay more; it falls like cost / advantage and
-    not like exp(-advantage / cost), and what was never worth trying is still tried when its worth changes.
+    The gradient by the logit of an action below the floor does not vanish with its probability, as that of
+    the entropy does: where others pay more the probability falls like cost / advantage and not like
+    exp(-advantage / cost), and what was never worth trying is still tried when its worth changes. Above the
+    floor there is no gradient: a policy that has just begun to learn is not drawn back to chance. With a
+    floor of 1 the gradient is that of KL(uniform || policy).
+
+    Args:
+        log_policy: [T, B, A] target policy, by the function of that name.
+        valid: [T, B] bool real transitions.
+        floor: probability, in 0 ... 1.
     """
-    return masked_mean(-log_policy.mean(-1), valid) - math.log(log_policy.shape[-1])
+    return masked_mean((math.log(floor) - log_policy).clamp(min=0).mean(-1), valid)

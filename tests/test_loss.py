@@ -35,8 +35,9 @@ TERMS = {
     "policy_gradient_loss": ("logits", "actions", "pg_advantages", "valid"),
     "baseline_loss": ("values", "vs", "valid"),
     "entropy": ("logits", "valid"),
-    "uniform_divergence": ("logits", "valid"),
+    "exploration_loss": ("logits", "valid"),
 }
+OPTIONS = {"exploration_loss": (1.0,)}
 
 
 def term(name, data):
@@ -44,7 +45,7 @@ def term(name, data):
     arguments = [data[argument] for argument in TERMS[name]]
     if TERMS[name][0] == "logits":
         arguments[0] = loss.log_policy(data["logits"], data["valid"])
-    return getattr(loss, name)(*arguments)
+    return getattr(loss, name)(*arguments, *OPTIONS.get(name, ()))
 
 
 def literal(name, data):
@@ -64,7 +65,7 @@ def literal(name, data):
                     "policy_gradient_loss": -advantage * math.log(pi[action]),
                     "baseline_loss": 0.5 * (v - value) ** 2,
                     "entropy": -sum(p * math.log(p) for p in pi),
-                    "uniform_divergence": sum(1 / A * math.log(1 / A / p) for p in pi),
+                    "exploration_loss": sum(1 / A * math.log(1 / p) for p in pi),
                 }[name]
             )
     return np.mean(rows)
@@ -100,18 +101,79 @@ def test_gradient(name, data):
     assert (gradient[data["valid"]] != 0).all()
 
 
-def test_gradient_of_the_uniform_divergence(data):
-    """It is (pi - 1/A) / number of valid rows: it does not vanish with pi, as that of the entropy does.
+def test_gradient_of_the_exploration_loss(data):
+    """With a floor of 1: (pi - 1/A) / number of valid rows. It doesn't vanish with pi, as the entropy's does.
 
     Mutation: KL(policy || uniform) in place of KL(uniform || policy).
     """
     data["logits"][0, 0, 0] = -30  # an action that has died
     logits = data["logits"].requires_grad_()
-    term("uniform_divergence", data).backward()
+    term("exploration_loss", data).backward()
     expected = (logits.detach().softmax(-1) - 1 / A) / 11
     expected[~data["valid"]] = 0
     torch.testing.assert_close(logits.grad, expected)
     assert logits.grad[0, 0, 0] < -0.24 / 11
+
+
+def test_above_the_floor_nothing_pulls(data):
+    """Of each row, what is missing to the floor; the gradient is that of the actions below it alone.
+
+    Mutations: all actions counted once one is below; the mean over the actions below.
+    """
+    floor = 0.2
+    data["logits"][2, 1] = 0  # all above it
+    logits = data["logits"].requires_grad_()
+    log_policy = loss.log_policy(logits, data["valid"])
+    result = loss.exploration_loss(log_policy, data["valid"], floor)
+    result.backward()
+    policy = log_policy.detach().exp()
+    below = (policy < floor) & data["valid"].unsqueeze(-1)
+    assert below.any(-1).sum() >= 5
+    assert (~below.any(-1) & data["valid"]).sum() >= 1
+    missing = [math.log(floor / p) / A for p in policy[below].tolist()]
+    np.testing.assert_allclose(result.item(), sum(missing) / 11, rtol=1e-12)
+    expected = (policy * below.sum(-1, keepdim=True) - below.double()) / A / 11
+    torch.testing.assert_close(logits.grad, expected * data["valid"].unsqueeze(-1))
+
+
+def test_what_peers_have_in_common(data):
+    """Less the mean of the others' valid advantages at the same step, weighted as the own one is.
+
+    Mutations: the own advantage in the mean; rows that are not valid in it; the mean over all steps; not
+    weighted; not valid rows given a value.
+    """
+    advantages, valid = data["pg_advantages"], data["valid"]
+    valid[3, :2] = False  # one alone
+    advantages[~valid] = math.nan
+    rhos = data["values"].abs()
+    found = loss.without_peers(advantages, rhos, valid)
+    for t in range(T):
+        for b in range(B):
+            others = [advantages[t, k].item() for k in range(B) if k != b and valid[t, k]]
+            mean = np.mean(others) if others else 0.0
+            expected = advantages[t, b].item() - rhos[t, b].item() * mean if valid[t, b] else 0.0
+            np.testing.assert_allclose(found[t, b].item(), expected, rtol=1e-12)
+
+
+def test_peers_leave_the_mean_gradient_as_it_is():
+    """Over all actions of two environments, whatever their rewards: the gradient's mean, with and without.
+
+    Mutation: the own advantage in the mean.
+    """
+    logits = torch.tensor([[0.3, -0.5, 1.0], [0.0, 0.7, -0.2]], dtype=torch.float64)
+    rewards = torch.tensor([[1.0, 5.0, -2.0], [3.0, 4.0, 9.0]], dtype=torch.float64)
+    policy, valid = logits.softmax(-1), torch.ones(1, 2, dtype=torch.bool)
+    means = []
+    for change in (lambda x: x, lambda x: loss.without_peers(x, torch.ones_like(x), valid)):
+        mean = torch.zeros_like(logits)
+        for pair in np.ndindex(3, 3):
+            actions = torch.tensor(pair)
+            advantages = change(rewards.gather(1, actions.unsqueeze(1)).T)[0]
+            slopes = torch.eye(3, dtype=torch.float64)[actions] - policy
+            likely = policy.gather(1, actions.unsqueeze(1)).prod()
+            mean += likely * slopes * advantages.unsqueeze(1)
+        means.append(mean)
+    torch.testing.assert_close(means[0], means[1])
 
 
 @pytest.mark.parametrize("name", TERMS)
