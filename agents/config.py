@@ -58,7 +58,7 @@ class Config:
     """Weight of the exploration loss, in the first half of the run: no action's probability dies."""
     exploration_cost_final: float = 0.0
     """Weight of the exploration loss at the end: linear from the middle of the run."""
-    exploration_floor: float = 3e-3
+    exploration_floor: float = 1e-3
     """Probability below which an action is pulled up by the exploration loss. 1: always, by
     KL(uniform || policy)."""
     entropy_cost: float = 0.0
@@ -150,7 +150,16 @@ MATCH = {
 }
 """Which pad pays depends on a colour seen long ago and on one seen now: rewards alone don't teach that."""
 
-PRESETS: dict[str, dict[str, Any]] = {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
+TMAZE = {
+    "total_steps": 1_000_000,
+    "num_envs": 8,  # more updates for each env step
+    "discount": 0.97,  # a lost step costs at once: values that look far ahead only err more
+    "exploration_cost": 2e-4,  # one try in a long corridor loses the walk
+}
+"""Every step of a long walk has to be right, and by itself weighs next to nothing."""
+
+PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE}
+PRESETS |= {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
 
 DEFAULT_UNROLL_LENGTH = 128
