@@ -34,13 +34,15 @@ def test_who_wins(file):
         "foresight_cost 10.0, max_grad_norm 10.0",
         "command line: --seed 4",
     ]
-    config, origins, _ = settle({"env": "tmaze"}, file)
+    config, origins, _ = settle({"env": "memory-len"}, file)
     assert config.total_steps == Config.total_steps
     assert "total_steps" not in origins
-    assert settle({}, None) == (Config(), {}, [])
+    assert settle({"env": "memory-len"}, None) == (Config(env="memory-len"), {"env": FLAG}, [])
+    preset = PRESETS["tmaze"]
+    assert settle({}, None) == (Config(**preset), dict.fromkeys(preset, "preset of tmaze"), [])
     # What a flag says is told, also where it says the default.
-    assert described(*settle({"hidden_size": 128, "lambda_": 1.0}, None)[:2]) == [
-        "command line: --hidden-size 128, --lambda 1.0"
+    assert described(*settle({"env": "memory-len", "lambda_": 1.0}, None)[:2]) == [
+        "command line: --env memory-len, --lambda 1.0"
     ]
 
 

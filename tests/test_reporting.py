@@ -92,20 +92,28 @@ def test_tasks_and_groups(tmp_path):
     Mutations: a default taken for another task; a field that differs between tasks alone in the labels;
     the control first.
     """
-    plant(tmp_path / "a", 0.6, core="lstm")
-    plant(tmp_path / "b", 0.7, core="lstm", env_opt=("length=50",), seed=1, log_dir="elsewhere")
-    plant(tmp_path / "c", 0.9, core="memoryless")
-    plant(tmp_path / "d", 0.2, core="lstm", exploration_cost=0.0)
-    plant(tmp_path / "e", 0.3, core="chrono", core_opt=("t_max=9",))
-    plant(tmp_path / "f", 0.4, core="chrono", core_opt=("t_max=99",))
-    plant(tmp_path / "g", 0.5, core="lstm", env="memory-len", total_steps=77)
-    memory_len, tmaze = tasks_of(tmp_path)
-    assert (memory_len.label, tmaze.label) == ("memory-len", "tmaze")
+    plant(tmp_path / "a", 0.6, core="lstm", env="memory-len")
+    plant(
+        tmp_path / "b",
+        0.7,
+        core="lstm",
+        env="memory-len",
+        env_opt=("length=50",),
+        seed=1,
+        log_dir="elsewhere",
+    )
+    plant(tmp_path / "c", 0.9, core="memoryless", env="memory-len")
+    plant(tmp_path / "d", 0.2, core="lstm", env="memory-len", exploration_cost=0.0)
+    plant(tmp_path / "e", 0.3, core="chrono", env="memory-len", core_opt=("t_max=9",))
+    plant(tmp_path / "f", 0.4, core="chrono", env="memory-len", core_opt=("t_max=99",))
+    plant(tmp_path / "g", 0.5, core="lstm", env="repeat-first", total_steps=77)
+    memory_len, repeat_first = tasks_of(tmp_path)
+    assert (memory_len.label, repeat_first.label) == ("memory-len", "repeat-first")
     labels = ["lstm", "chrono (t_max=99)", "chrono (t_max=9)", "lstm, exploration-cost 0", "memoryless"]
-    assert list(tmaze.groups) == labels
-    assert list(memory_len.groups) == ["lstm"]
-    assert tmaze.scores("lstm").tolist() == [0.6, 0.7]
-    assert all_labels([memory_len, tmaze])[-1] == "memoryless"
+    assert list(memory_len.groups) == labels
+    assert list(repeat_first.groups) == ["lstm"]
+    assert memory_len.scores("lstm").tolist() == [0.6, 0.7]
+    assert all_labels([memory_len, repeat_first])[-1] == "memoryless"
 
 
 def test_the_order_of_a_report(tmp_path):

@@ -75,7 +75,7 @@ def run(finished, tmp_path):
         ("--device cuda:77", "--device cuda:77: this machine has"),
         ("--totalsteps 5", "did you mean --total-steps?"),
         ("--seed 1 --seed 2", "--seed is given twice"),
-        ("--total-steps 10", "--total-steps 10 is less than one update takes: 1,664, by --num-envs 32 times"),
+        ("--total-steps 10", "--total-steps 10 is less than one update takes: 416, by --num-envs 8 times"),
         ("--hidden-size 65536", "--hidden-size: the network and what it computes take "),
         ("--num-envs 1M --total-steps 1g", "--num-envs: the network and what it computes take "),
         ("--num-envs 1M --total-steps 1e15 --unroll-length 1M", "--num-envs: environments and unrolls take "),
