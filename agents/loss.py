@@ -56,7 +56,7 @@ def without_peers(
     baseline for free!", here over a batch of environments, a mean for each step. What a value function has
     wrong in the same way everywhere, as it does while it is being learnt, weighs nothing any more; where a
     task's episodes run in step with each other it is a baseline that knows the time. It depends on no action
-    of the environment's own, so that the mean of the gradient stays as it is.
+    of the environment's own, so that the mean of the gradient stays as it is where no weight is clipped.
 
     Args:
         pg_advantages: [T, B] V-trace advantages.

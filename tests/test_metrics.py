@@ -174,6 +174,9 @@ def test_saying_in_another_encoding_or_nowhere(stream, monkeypatch):
     """Mutation: the line printed as it is."""
     monkeypatch.setattr("sys.stdout", stream)
     say("steps 1 … 3 ±")
+    if stream is not None:
+        stream.flush()
+        assert stream.buffer.getvalue().startswith(b"steps 1 ")
 
 
 def test_mean_of_updates():
