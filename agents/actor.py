@@ -9,7 +9,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
-from agents.acting import Acting
+from agents.acting import make_acting
 from agents.config import Config
 from agents.network import Network, NetworkOutput
 from agents.trajectory import Episodes, Inputs, State, Trajectory
@@ -96,7 +96,7 @@ class Actor:
             torch.zeros(R, B, dtype=torch.int64),
             torch.zeros(R, B),
         )
-        self._acting = Acting(network, B)
+        self._acting = make_acting(network, B)
         self._context_state = self._acting.core_state
         self._ended = np.zeros(B, bool)  # by the last step: the next one only resets
 
@@ -126,11 +126,12 @@ class Actor:
         Returns:
             out.
         """
+        log_clocks = self._draw(len(out.actions))
         with self._acting.unroll():
-            self._fill(out)
+            self._fill(out, log_clocks)
         return out
 
-    def _fill(self, out: Trajectory) -> None:
+    def _fill(self, out: Trajectory, log_clocks: Tensor) -> None:
         inputs, W, T = out.inputs, self.context_length, len(out.actions)
         for buffer, rows in zip(inputs, self._rows, strict=True):
             buffer[: W + 1] = rows
@@ -139,13 +140,12 @@ class Actor:
         observations, resets, prev_actions, prev_rewards = (field[W:].numpy() for field in inputs)
         actions, rewards = out.actions.numpy(), out.rewards.numpy()
         terminated, valid = out.terminated.numpy(), out.valid.numpy()
+        decide = self._acting.decisions(out, log_clocks)
         episodes = []
         for t in range(T):
             if t == T - W:
                 self._context_state = self._acting.core_state
-            logits = self._acting.logits(inputs.row(W + t).to(self.device))
-            out.behaviour_logits[t] = logits
-            out.actions[t] = self._sample(logits)
+            decide(t)
             start = time.perf_counter()
             observations[t + 1], reward, terminated[t], truncated, infos = self.envs.step(actions[t])
             self.env_s += time.perf_counter() - start
@@ -183,12 +183,12 @@ class Actor:
         """Puts the core of every environment back into its initial state, before the next step."""
         self._acting.core_state = self.network.initial_state(self.envs.num_envs)
 
-    def _sample(self, logits: Tensor) -> Tensor:
-        """Draws actions [B] from logits [B, A] (the race of exponential clocks: Gumbel's trick)."""
+    def _draw(self, num_steps: int) -> Tensor:
+        """The logarithms of the clocks of some steps, [T, B, A]; zeros if greedy."""
+        shape = (num_steps, self.envs.num_envs, self.network.num_actions)
         if self.greedy:
-            return logits.argmax(-1)
-        clocks = torch.empty_like(logits).exponential_(generator=self.generator)
-        return (logits - clocks.log()).argmax(-1)
+            return torch.zeros(shape, device=self.device)
+        return torch.empty(shape, device=self.device).exponential_(generator=self.generator).log_()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next unroll depends on but the weights; environments only where they can tell."""

@@ -7,10 +7,10 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from agents.acting import Acting, EmbeddedRows
+from agents.acting import Acting, HostActing, make_acting
 from agents.config import Config
 from agents.network import make_network
-from agents.trajectory import Inputs
+from agents.trajectory import Inputs, Trajectory
 
 T, B, A, H, E = 5, 3, 4, 6, 7
 CORES = ("ur-lstm", "gru", "mingru", "memoryless")
@@ -18,6 +18,8 @@ SPACES = (
     spaces.Discrete(5),
     spaces.MultiDiscrete(np.array([[2, 3], [4, 2]]), dtype=np.uint8),
     spaces.Box(-1, 1, (2,), np.float32),
+    spaces.Box(-1, 1, (3, 2), np.float64),
+    spaces.Box(0, 255, (3, 4, 3), np.uint8),
 )
 
 
@@ -26,7 +28,7 @@ def new_network(core, space, seed=0, num_products=0):
     config = Config(core=core, hidden_size=H, encoder_size=E, seed=seed, num_products=num_products)
     network = make_network(config, space, A)
     with torch.no_grad():
-        network.policy.weight.normal_(generator=torch.Generator().manual_seed(1))
+        network.policy.weight.normal_(generator=torch.Generator().manual_seed(seed + 1))
     return network
 
 
@@ -64,23 +66,94 @@ def test_rows_one_by_one_equal_the_unroll(core, num_products, space):
     torch.testing.assert_close(acting.core_state, last, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("core", ["ur-lstm", "memoryless"])
-def test_embedded_rows_are_the_networks_own(core):
-    """Bit for bit. Mutation: encoded observations let through below zero."""
-    space = SPACES[1]
-    network, rows = new_network(core, space), some_rows(space)
-    embedded = EmbeddedRows(network, network.encoder, B)
-    for t in range(T):
-        with torch.no_grad():
-            assert torch.equal(embedded(rows.row(t)), network.core_inputs(rows.row(t)))
+def unroll_of(rows, space, context_length):
+    """An unroll with the rows given, of which the last leads nowhere."""
+    W = context_length
+    out = Trajectory.allocate(T - 1 - W, B, space, A, pin=False, context_length=W)
+    for field, new in zip(out.inputs, rows, strict=True):
+        field.copy_(new)
+    return out
 
 
-def test_a_symbol_out_of_range_is_an_error():
+def decided(acting, out, state, log_clocks):
+    """Logits, actions and core state after all the steps of an unroll."""
+    acting.core_state = state
+    with torch.no_grad(), acting.unroll():
+        decide = acting.decisions(out, log_clocks)
+        for t in range(len(out.actions)):
+            decide(t)
+    return out.behaviour_logits.clone(), out.actions.clone(), acting.core_state
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+@pytest.mark.parametrize(("core", "num_products"), [*((core, 0) for core in CORES), ("ur-lstm", 5)])
+def test_compiled_decisions_are_the_literal_ones(core, num_products, space):
+    """With weights that changed since the unroll before, from a row in the middle on.
+
+    Mutations: the policy's or the encoder's weights not taken up again; the code or the reward of the row
+    before left standing; those of a reset let through; a core without state told its last action; encoded
+    observations let through below zero; products left out; rows of context taken for the unroll's; the clocks
+    of step 0 for all steps; their sign.
+    """
+    network, rows, W = new_network(core, space, num_products=num_products), some_rows(space), 1
+    compiled = make_acting(network, B)
+    assert type(compiled) is HostActing
+    log_clocks = torch.empty(T - 1 - W, B, A).exponential_(generator=torch.Generator().manual_seed(3)).log_()
+    state = tuple(torch.randn_like(tensor) for tensor in network.initial_state(B))
+    decided(compiled, unroll_of(rows, space, W), state, log_clocks)
+    network.load_state_dict(new_network(core, space, 1, num_products).state_dict())
+    found = decided(compiled, unroll_of(rows, space, W), state, log_clocks)
+    expected = decided(Acting(network, B), unroll_of(rows, space, W), state, log_clocks)
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-5)
+    assert torch.equal(found[1], expected[1])
+    assert len(found[1].unique()) > 1
+    torch.testing.assert_close(found[2], expected[2], rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_not_compiled_acts_all_the_same():
+    """A network in another number format, and one that rounds. Mutation: taken for float32."""
+    network = new_network("ur-lstm", SPACES[2])
+    assert type(make_acting(network, B)) is HostActing
+    network.rounds = True
+    assert type(make_acting(network, B)) is Acting
+    network.rounds = False
+    assert type(make_acting(network.double(), B)) is Acting
+
+
+def test_not_a_number_is_seen_and_hurts_nothing():
+    """A NaN among the observations gives NaN among the logits, and some action. Mutation: max(x, 0)."""
+    space = SPACES[2]
+    network, rows = new_network("ur-lstm", space), some_rows(space)
+    rows.observations[0, 1] = torch.nan
+    logits, actions, _ = decided(
+        make_acting(network, B), unroll_of(rows, space, 0), network.initial_state(B), torch.zeros(T - 1, B, A)
+    )
+    assert logits[0, 1].isnan().all()
+    assert not logits[0, 0].isnan().any()
+    assert ((actions >= 0) & (actions < A)).all()
+
+
+def test_an_action_out_of_range_is_left_out():
+    """As a damaged file may hold it. Mutation: its place in memory written to."""
+    space = SPACES[2]
+    network, rows = new_network("ur-lstm", space), some_rows(space)
+    acting = make_acting(network, B)
+    for wrong in (-1, A, 10**9):
+        rows.prev_actions[0] = wrong
+        decided(acting, unroll_of(rows, space, 0), network.initial_state(B), torch.zeros(T - 1, B, A))
+    with torch.no_grad():
+        acting.decisions(unroll_of(rows, space, 0), torch.zeros(T - 1, B, A))(0)
+    assert not acting._inputs[:, -A - 1 : -1].any()
+
+
+@pytest.mark.parametrize("make", [Acting, make_acting])
+def test_a_symbol_out_of_range_is_an_error(make):
     """Mutation: its row of the table read from wherever it lies."""
     network, rows = new_network("ur-lstm", SPACES[0]), some_rows(SPACES[0])
     rows.observations[0, 1] = 5
-    with torch.no_grad(), pytest.raises(IndexError, match="beyond the 5 rows"):
-        Acting(network, B).logits(rows.row(0))
+    acting, state = make(network, B), network.initial_state(B)
+    with pytest.raises(IndexError, match="beyond the 5 rows"):
+        decided(acting, unroll_of(rows, SPACES[0], 0), state, torch.zeros(T - 1, B, A))
 
 
 def test_small_steps_keep_to_one_thread():

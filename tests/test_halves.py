@@ -7,6 +7,7 @@ import pytest
 import torch
 from counting import CountingEnv, counting_network
 
+from agents.acting import Acting
 from agents.actor import Actor, make_envs
 from agents.config import Config
 from agents.halves import HalvedActor
@@ -28,10 +29,12 @@ def counting_shares(num_threads=1):
 
 
 def half_alone(rows, envs, network, clocks, **words):
-    """An actor of some rows alone, which draws with the clocks of the whole."""
-    actor = Actor(envs, copy.deepcopy(network), seed=0, reward_scale=SCALE, **words)
-    steps = iter(clocks[:, rows])
-    actor._sample = lambda logits: (logits - next(steps).log()).argmax(-1)
+    """An actor of some rows alone, which draws with the clocks of the whole and acts as on any device."""
+    network = copy.deepcopy(network)
+    actor = Actor(envs, network, seed=0, reward_scale=SCALE, **words)
+    actor._acting = Acting(network, envs.num_envs)
+    unrolls = iter(clocks[:, rows].split(T))
+    actor._draw = lambda _: next(unrolls).log()
     return actor
 
 
