@@ -75,7 +75,10 @@ class Convolution(nn.Module):
 class Embedding(nn.Module):
     """Categories to the sum of a vector for each: [..., *shape] integers -> [..., size] float.
 
-    The same as a linear layer on the codes of `OneHot`, and begun with the same weights, without the codes.
+    The same as a linear layer on the codes of `OneHot`, without the codes, but for its first weights: these
+    are of the size of 1, as those of torch's embeddings. A linear layer would draw them by the number of
+    codes, at 1 / sqrt(3 * 980) for a 7 x 7 view of MiniGrid. One object of 49 would then be a hundredth of
+    what a core reads, and what it means would be learnt in millions of steps, if ever.
     """
 
     offsets: Tensor
@@ -84,9 +87,8 @@ class Embedding(nn.Module):
         super().__init__()
         codes = OneHot(num_categories)
         self.num_dims = codes.num_dims
-        linear = nn.Linear(codes.output_size, size)
-        self.table = nn.Parameter(linear.weight.detach().t().contiguous())
-        self.bias = nn.Parameter(linear.bias.detach())
+        self.table = nn.Parameter(torch.empty(codes.output_size, size).normal_())
+        self.bias = nn.Parameter(torch.zeros(size))
         self.register_buffer("offsets", codes.offsets, persistent=False)
 
     def forward(self, observations: Tensor) -> Tensor:

@@ -69,18 +69,19 @@ def test_categories_become_one_hot_codes(space):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
 def test_embedding_is_a_linear_layer_on_codes(dtype):
-    """The same numbers and gradients as a linear layer of the same seed on one-hot codes.
+    """The same numbers and gradients as a linear layer of the same weights on one-hot codes.
 
-    Mutations: weights drawn in another order; the bias left out.
+    Mutations: the offsets of symbols left out; the bias left out.
     """
     space = spaces.MultiDiscrete(np.array([[2, 3, 5], [4, 2, 7]]), dtype=dtype)
     space.seed(0)
     seen = torch.from_numpy(np.stack([[space.sample() for _ in range(B)] for _ in range(T)]))
-    torch.manual_seed(3)
-    embedding = make_embedding(space, E)
-    torch.manual_seed(3)
-    codes = make_encoder(space)
+    embedding, codes = make_embedding(space, E), make_encoder(space)
     linear = torch.nn.Linear(codes.output_size, E)
+    with torch.no_grad():
+        embedding.bias.normal_()
+        linear.weight.copy_(embedding.table.t())
+        linear.bias.copy_(embedding.bias)
     weights = torch.randn(T, B, E)
     mine, theirs = embedding(seen), linear(codes(seen))
     torch.testing.assert_close(mine, theirs)
@@ -88,6 +89,21 @@ def test_embedding_is_a_linear_layer_on_codes(dtype):
     (theirs * weights).sum().backward()
     torch.testing.assert_close(embedding.table.grad.t(), linear.weight.grad)
     torch.testing.assert_close(embedding.bias.grad, linear.bias.grad)
+
+
+def test_a_symbol_is_seen_among_many():
+    """Another symbol in one of 147 places moves each unit by about 1, as in one of a single place.
+
+    Mutation: vectors drawn by the number of codes, as a linear layer's.
+    """
+    for counts in (np.full((7, 7, 3), 7), np.array([7])):
+        space = spaces.MultiDiscrete(counts)
+        embedding = make_embedding(space, 512)
+        seen = torch.from_numpy(np.zeros((2, *counts.shape), np.int64))
+        seen[1].view(-1)[0] = 1
+        with torch.no_grad():
+            one, other = embedding(seen)
+        assert 0.9 < (other - one).abs().mean() < 1.4
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
