@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from agents.encoders import Embedding, Flatten
 from agents.network import Network
 from agents.trajectory import Inputs, State, Trajectory
-from cores.kernels.acting import add_linear, choose, write_inputs
+from cores.kernels.acting import add_linear, choose, write_inputs, write_products
 from cores.kernels.products import panels
 from cores.kernels.table import table_sum_into
 
@@ -98,15 +98,22 @@ class HostActing(Acting):
         self._inputs = torch.zeros(batch_size, network.core.input_size)
         size = network.core.input_size - network.num_actions - 1
         self._sums = np.zeros((batch_size, size), np.float32)
+        num_products = network.policy.in_features - network.core.output_size
+        self._seen = np.zeros((batch_size, num_products), np.float32)
+        self._read = np.zeros((batch_size, network.policy.in_features), np.float32)
 
     def take_up_weights(self) -> None:
         """See `Acting`."""
         super().take_up_weights()
-        self._policy = packed(self._network.policy)
+        policy, products = self._network.policy, self._network.products
+        self._policy = packed(policy), policy.bias.detach().numpy()
+        if products is not None:
+            self._products = packed(products.of_memory), packed(products.of_input)
 
     def decisions(self, out: Trajectory, log_clocks: Tensor) -> Callable[[int], None]:
         """See `Acting`."""
-        network, stepper, inputs, W = self._network, self._stepper, self._inputs, out.context_length
+        stepper, inputs, W = self._stepper, self._inputs, out.context_length
+        multiplies = self._network.products is not None
         encoded = self._encoded(out.inputs.observations[W:])
         past = [field[W:].numpy() for field in out.inputs[1:]]
         rows, resets = inputs.numpy(), out.inputs.resets[W:]
@@ -114,8 +121,11 @@ class HostActing(Acting):
 
         def decide(t: int) -> None:
             write_inputs(t, encoded(t), *past, self._remembers, rows)
-            read = network.what_heads_read(stepper.step(inputs, resets[t]), inputs)
-            choose(t, read.numpy(), *self._policy, *draw)
+            read = stepper.step(inputs, resets[t]).numpy()
+            if multiplies:
+                write_products(read, rows, *self._products, self._seen, self._read)
+                read = self._read
+            choose(t, read, *self._policy, *draw)
 
         return decide
 
@@ -138,7 +148,7 @@ class HostActing(Acting):
             and isinstance(encoder[0], Flatten)
             and flat.dtype == np.float32
         ):
-            layer = packed(encoder[1])
+            layer = packed(encoder[1]), encoder[1].get_parameter("bias").detach().numpy()
 
             def linear(t: int) -> np.ndarray:
                 add_linear(t, flat, *layer, sums)
@@ -148,10 +158,10 @@ class HostActing(Acting):
         return lambda t: encoder(observations[t]).numpy()
 
 
-def packed(linear: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    """A linear layer's weights for `add_matrix_product`, and its bias."""
+def packed(linear: nn.Module) -> np.ndarray:
+    """A linear layer's weights for `cores.kernels.products.add_matrix_product`."""
     assert isinstance(linear, nn.Linear)
-    return panels(linear.weight.detach().t().numpy()), linear.bias.detach().numpy()
+    return panels(linear.weight.detach().t().numpy())
 
 
 def make_acting(network: Network, batch_size: int) -> Acting:

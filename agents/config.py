@@ -57,14 +57,14 @@ class Config:
     exploration_cost: float = 1e-3
     """Weight of the exploration loss, in the first half of the run: no action's probability dies."""
     exploration_cost_final: float = 0.0
-    """Weight of the exploration loss at the end: linear from the middle of the run."""
+    """Weight of the exploration loss in the last quarter: linear from the middle of the run."""
     exploration_floor: float = 1e-3
     """Probability below which an action is pulled up by the exploration loss. 1: always, by
     KL(uniform || policy)."""
     entropy_cost: float = 0.0
     """Weight of the entropy bonus, in the first half of the run."""
     entropy_cost_final: float = 0.0
-    """Weight of the entropy bonus at the end: linear from the middle of the run."""
+    """Weight of the entropy bonus in the last quarter: linear from the middle of the run."""
     baseline_cost: float = 0.5
     """Weight of the baseline's loss."""
     foresight_cost: float = 0.0
@@ -154,7 +154,7 @@ TMAZE = {
     "total_steps": 1_000_000,
     "num_envs": 8,  # more updates for each env step
     "discount": 0.97,  # a lost step costs at once: values that look far ahead only err more
-    "exploration_cost": 2e-4,  # one try in a long corridor loses the walk
+    "exploration_cost": 5e-5,  # one try in a long corridor loses the walk
 }
 """Every step of a long walk has to be right, and by itself weighs next to nothing."""
 

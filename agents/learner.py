@@ -66,8 +66,9 @@ class Learner:
         config = self.config
         trajectory = trajectory.to(self.device)
         learning_rate = self.schedule(config.learning_rate, config.learning_rate_final)
-        exploration_cost = self.schedule(config.exploration_cost, config.exploration_cost_final)
-        entropy_cost = self.schedule(config.entropy_cost, config.entropy_cost_final)
+        # Tries end before learning does: what is left of the run is for a policy without them.
+        exploration_cost = self.schedule(config.exploration_cost, config.exploration_cost_final, until=0.75)
+        entropy_cost = self.schedule(config.entropy_cost, config.entropy_cost_final, until=0.75)
 
         loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost, self.group)
         self.optimizer.zero_grad()
@@ -159,10 +160,10 @@ class Learner:
         targets = foresight_targets(rewarded, discounts, foretold, valid)
         return foresight_loss(foretold[:-1], targets, valid)
 
-    def schedule(self, start: float, end: float) -> float:
-        """Start for the first half of the run's env steps, then linear to end."""
+    def schedule(self, start: float, end: float, until: float = 1.0) -> float:
+        """Start for the first half of the run's env steps, then linear to end, there from a share on."""
         progress = self.env_steps / self.config.total_steps
-        return start + (end - start) * min(1.0, max(0.0, 2 * progress - 1))
+        return start + (end - start) * min(1.0, max(0.0, (progress - 0.5) / (until - 0.5)))
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser and counters."""

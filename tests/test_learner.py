@@ -280,9 +280,9 @@ def test_a_short_gradient_is_not_stretched():
 
 
 def test_schedules():
-    """Constant for the first half of the run, then linear to the end, then constant again.
+    """Constant for the first half of the run, then linear to the end or a share, then constant again.
 
-    Mutation: linear from the first step on; beyond the end by an overshoot.
+    Mutation: linear from the first step on; beyond the end by an overshoot; to the end, whatever the share.
     """
     learner, _ = new_learner(total_steps=1000)
     for env_steps, expected in [
@@ -296,6 +296,9 @@ def test_schedules():
     ]:
         learner.env_steps = env_steps
         np.testing.assert_allclose(learner.schedule(3.0, 1.0), expected)
+    for env_steps, expected in [(500, 3.0), (625, 2.0), (750, 1.0), (1000, 1.0)]:
+        learner.env_steps = env_steps
+        np.testing.assert_allclose(learner.schedule(3.0, 1.0, until=0.75), expected)
 
 
 def test_schedules_are_used():
@@ -313,10 +316,10 @@ def test_schedules_are_used():
         entropy_cost_final=0.6,
         baseline_cost=0.0,
     )
-    learner.env_steps = 750
+    learner.env_steps = 625
     (trajectory,) = unrolls(learner, envs, 1)
     metrics = learner.update(trajectory)
-    np.testing.assert_allclose(metrics["learner/learning_rate"], 0.2)
+    np.testing.assert_allclose(metrics["learner/learning_rate"], 0.25)
     expected = metrics["loss/policy_gradient"] + 0.7 * metrics["loss/exploration"]
     torch.testing.assert_close(metrics["loss/total"], expected - 0.4 * metrics["learner/entropy"])
 

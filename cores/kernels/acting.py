@@ -11,7 +11,7 @@ from typing import Any
 
 from cores.kernels.compiled import compiled
 from cores.kernels.products import add_matrix_product
-from cores.kernels.rows import ONE, ZERO, copy_row, fill_zero
+from cores.kernels.rows import ONE, ZERO, copy_row, fill_zero, product
 
 
 @compiled
@@ -56,6 +56,31 @@ def write_inputs(
             if 0 <= action < last - E:
                 row[E + action] = ONE
             row[last] = prev_rewards[t, b]
+
+
+@compiled
+def write_products(output: Any, inputs: Any, of_memory: Any, of_inputs: Any, seen: Any, read: Any) -> None:
+    """Writes a core's output, and products of what it remembers and sees: `agents.network.Products`.
+
+    Args:
+        output: [B, H]: the core's output.
+        inputs: [B, I]: the core's inputs.
+        of_memory: the transpose of the weights of what is remembered, [H, P], by
+            `cores.kernels.products.panels`.
+        of_inputs: likewise of what is seen, [I, P].
+        seen: [B, P]: scratch.
+        read: [B, H + P]: overwritten with the output and (output @ of_memory) * (inputs @ of_inputs).
+    """
+    H = output.shape[1]
+    products = read[:, H:]
+    for b in range(output.shape[0]):
+        copy_row(output[b], read[b, :H])
+        fill_zero(products[b])
+        fill_zero(seen[b])
+    add_matrix_product(output, of_memory, products)
+    add_matrix_product(inputs, of_inputs, seen)
+    for b in range(output.shape[0]):
+        product(seen[b], products[b], products[b])
 
 
 @compiled
