@@ -158,8 +158,21 @@ TMAZE = {
 }
 """Every step of a long walk has to be right, and by itself weighs next to nothing."""
 
+MEMORY = {
+    "total_steps": 2_000_000,
+    "num_envs": 8,  # more updates for each env step
+    "unroll_length": 32,  # likewise; episodes are short
+    "num_products": 64,
+    "exploration_floor": 1.0,  # until it knows that it pays, an agent has no reason to turn to the object
+    "exploration_cost": 3e-3,
+}
+"""Which end of the hallway pays depends on an object seen before and on two seen now."""
+
 PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE}
 PRESETS |= {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
+PRESETS |= {
+    f"MiniGrid-Memory{size}-v0": MEMORY for size in ("S7", "S9", "S11", "S13", "S13Random", "S17Random")
+}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
 
 DEFAULT_UNROLL_LENGTH = 128
