@@ -140,15 +140,20 @@ class Config:
         return parse_options("core-opt", self.core_opt)
 
 
-MATCH = {
-    "reward_scale": 0.1,  # the last reward is 10: scaled to 1, the size that the defaults are made for
-    "total_steps": 40_000_000,
+FORESIGHT = {
     "num_products": 64,
     "foresight_cost": 10.0,
     "baseline_cost": 2.0,
     "max_grad_norm": 10.0,  # the foresight's gradient is large, and would take all of a smaller one
 }
-"""Which pad pays depends on a colour seen long ago and on one seen now: rewards alone don't teach that."""
+"""What pays depends on something seen long ago and on something seen now: rewards alone don't teach that."""
+
+MATCH = {
+    "reward_scale": 0.1,  # the last reward is 10: scaled to 1, the size that the defaults are made for
+    "total_steps": 40_000_000,
+    **FORESIGHT,
+}
+"""Which pad pays depends on a colour, and on where its like lies."""
 
 TMAZE = {
     "total_steps": 1_000_000,
@@ -159,20 +164,19 @@ TMAZE = {
 """Every step of a long walk has to be right, and by itself weighs next to nothing."""
 
 MEMORY = {
-    "total_steps": 2_000_000,
     "num_envs": 8,  # more updates for each env step
     "unroll_length": 32,  # likewise; episodes are short
-    "num_products": 64,
+    "learning_rate": 1e-3,
     "exploration_floor": 1.0,  # until it knows that it pays, an agent has no reason to turn to the object
     "exploration_cost": 3e-3,
+    **FORESIGHT,
 }
-"""Which end of the hallway pays depends on an object seen before and on two seen now."""
+"""Which end of the hallway pays depends on an object, and on where its like lies."""
 
 PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE}
 PRESETS |= {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
-PRESETS |= {
-    f"MiniGrid-Memory{size}-v0": MEMORY for size in ("S7", "S9", "S11", "S13", "S13Random", "S17Random")
-}
+for _size, _millions in {"S7": 1, "S9": 2, "S11": 10, "S13": 10, "S13Random": 10, "S17Random": 15}.items():
+    PRESETS[f"MiniGrid-Memory{_size}-v0"] = MEMORY | {"total_steps": _millions * 1_000_000}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
 
 DEFAULT_UNROLL_LENGTH = 128
