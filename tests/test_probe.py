@@ -34,12 +34,12 @@ def few_held_out(monkeypatch):
     monkeypatch.setattr(fitting, "NUM_HELD_OUT", 300)
 
 
-def learnt(choice, core, steps, **options):
+def learnt(choice, core, steps, learning_rate=1e-2, **options):
     """The fit of a small core."""
     task = make_task(choice)
     reader = make_reader(task, lambda size: make_core(core, size, 24), 1)
     with sweep.fast_floats():
-        return fit(task, reader, seed=1, steps=steps, batch_size=16, learning_rate=1e-2, **options)
+        return fit(task, reader, seed=1, steps=steps, batch_size=16, learning_rate=learning_rate, **options)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_recall_on_both_sides(choice):
     Mutations: the answers read off the first steps in place of the last; `reset` true at every step; for
     the controls, the label of the question visible in its frame.
     """
-    result = learnt(choice, "lstm", 400)
+    result = learnt(choice, "lstm", 400, learning_rate=2e-3)
     assert result.solved_at is not None
     assert result.points[-1].updates < 400
     assert result.points[-1].accuracy >= fitting.SOLVED_ACCURACY
