@@ -121,7 +121,8 @@ class HostActing(Acting):
 
         def decide(t: int) -> None:
             write_inputs(t, encoded(t), *past, self._remembers, rows)
-            read = stepper.step(inputs, resets[t]).numpy()
+            # A core of the user's may answer in another layout or number format than kernels read.
+            read = np.ascontiguousarray(stepper.step(inputs, resets[t]).numpy(), np.float32)
             if multiplies:
                 write_products(read, rows, *self._products, self._seen, self._read)
                 read = self._read

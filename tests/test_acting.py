@@ -9,8 +9,9 @@ from gymnasium import spaces
 
 from agents.acting import Acting, HostActing, make_acting
 from agents.config import Config
-from agents.network import make_network
+from agents.network import Network, make_network
 from agents.trajectory import Inputs, Trajectory
+from cores import RecurrentCore
 
 T, B, A, H, E = 5, 3, 4, 6, 7
 CORES = ("ur-lstm", "gru", "mingru", "memoryless")
@@ -108,6 +109,41 @@ def test_compiled_decisions_are_the_literal_ones(core, num_products, space):
     assert torch.equal(found[1], expected[1])
     assert len(found[1].unique()) > 1
     torch.testing.assert_close(found[2], expected[2], rtol=1e-5, atol=1e-5)
+
+
+class Sideways(RecurrentCore):
+    """Sums its inputs, and answers in columns of a wider array or in another number format."""
+
+    dtype = torch.float32
+
+    def forward(self, inputs, state, reset):
+        out, state = super().forward(inputs, state, reset)
+        return out.transpose(0, 2).contiguous().transpose(0, 2).to(self.dtype), state
+
+    def project(self, x):
+        return x[..., : self.hidden_size]
+
+    def step(self, projected, state):
+        total = state[0] + projected
+        return total, (total,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("num_products", [0, 5])
+def test_a_core_may_answer_in_any_layout(monkeypatch, dtype, num_products):
+    """Mutations: columns read as rows; 64 bits read as twice 32."""
+    monkeypatch.setattr(Sideways, "dtype", dtype)
+    space = SPACES[2]
+    network = Network(space, A, E, lambda size: Sideways(size, H), num_products=num_products)
+    network.policy.weight.data.normal_()
+    rows, state = some_rows(space), network.initial_state(B)
+    assert not network.core(torch.ones(1, B, A + E + 1), state, rows.resets[:1])[0][0].is_contiguous()
+    found = decided(make_acting(network, B), unroll_of(rows, space, 0), state, torch.zeros(T - 1, B, A))
+    rows_by_network = Inputs(*(field[:-1] for field in rows))
+    with torch.no_grad():
+        read, _ = network.core(network.core_inputs(rows_by_network), state, rows_by_network.resets)
+        expected = network.logits(read.float(), network.core_inputs(rows_by_network))
+    torch.testing.assert_close(found[0], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_not_compiled_acts_all_the_same():
