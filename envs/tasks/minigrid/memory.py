@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.card import TaskCard
+from envs.card import NOT_YET, TaskCard
 from envs.checks import whole_number
 from envs.compiled import part
 from envs.grid import (
@@ -39,6 +39,13 @@ FIELDS = [
     ("up", np.bool_),  # whether its like lies north of the hallway's end
 ]
 EAST, SOUTH, NORTH = 0, 1, 3
+
+BUDGETS = {
+    ("MiniGrid-MemoryS7-v0", 7): "1 M steps, ur-lstm (docs/results)",
+    ("MiniGrid-MemoryS9-v0", 3): "800 k steps, ur-lstm (docs/results)",
+    ("MiniGrid-MemoryS13-v0", 7): "10 M steps, ur-lstm, one seed (docs/results)",
+}
+"""What solves a task in a view: see `TaskCard`."""
 
 
 @part
@@ -133,6 +140,7 @@ class Memory(MiniGridTask):
             oracle=1.0,
             episode_length=None,
             ends=f"termination before an object at the crossing; truncation after {steps} actions",
+            known_budget=BUDGETS.get((cls.name, view), NOT_YET),
         )
 
     def cue(self) -> np.ndarray:
