@@ -42,8 +42,8 @@ EAST, SOUTH, NORTH = 0, 1, 3
 
 BUDGETS = {
     ("MiniGrid-MemoryS7-v0", 7): "1 M steps, ur-lstm (docs/results)",
-    ("MiniGrid-MemoryS9-v0", 3): "800 k steps, ur-lstm (docs/results)",
-    ("MiniGrid-MemoryS13-v0", 7): "10 M steps, ur-lstm, one seed (docs/results)",
+    ("MiniGrid-MemoryS9-v0", 3): "800 k steps, ur-lstm, two seeds of five (docs/results)",
+    ("MiniGrid-MemoryS13-v0", 7): "10 M steps, ur-lstm, the one seed run (docs/results)",
 }
 """What solves a task in a view: see `TaskCard`."""
 
