@@ -70,6 +70,10 @@ class Config:
     foresight_cost: float = 0.0
     """Weight of the foresight loss: the core's output has to foretell what is seen and done where rewards
     come. 0: no such head."""
+    replays: int = 0
+    """Unrolls to learn from again after each new one, drawn from the last ones."""
+    replay_size: int = 64
+    """Unrolls that are kept to draw from."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Optimiser."""
     optimizer_epsilon: float = 1e-8
@@ -202,6 +206,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "entropy_cost_final": (0, 1e6),
     "baseline_cost": (0, 1e6),
     "foresight_cost": (0, 1e6),
+    "replays": (0, 10_000),
+    "replay_size": (1, 10**9),
     "optimizer_epsilon": (1e-30, 1),
     "max_grad_norm": (1e-12, 1e12),
     "max_skipped_updates": (0, 10**9),
@@ -267,7 +273,9 @@ def describe_gradient_path(unroll_length: int, card: TaskCard | None, context_le
     return lines
 
 
-def stream_seed(seed: int, stream: Literal["weights", "environments", "actions", "evaluation"]) -> int:
+def stream_seed(
+    seed: int, stream: Literal["weights", "environments", "actions", "evaluation", "replay"]
+) -> int:
     """An independent seed for each use of randomness in a run."""
-    index = ("weights", "environments", "actions", "evaluation").index(stream)
+    index = ("weights", "environments", "actions", "evaluation", "replay").index(stream)
     return int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> 1)

@@ -7,7 +7,6 @@ later.
 """
 
 import copy
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +194,5 @@ def save_unroll(path: Path, trajectory: Trajectory) -> None:
     """Writes an unroll's tensors by name, as safetensors."""
     tensors = {f"inputs/{name}": tensor for name, tensor in trajectory.inputs._asdict().items()}
     tensors |= {f"core_state/{i}": tensor for i, tensor in enumerate(trajectory.core_state)}
-    fields = {field.name: getattr(trajectory, field.name) for field in dataclasses.fields(trajectory)}
-    tensors |= {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+    tensors |= trajectory.transitions()
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)

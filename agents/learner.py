@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.config import Config
+from agents.config import Config, stream_seed
 from agents.distributed import ALONE, Group
 from agents.foresight import foresight_loss, foresight_targets
 from agents.guard import Guard
@@ -25,6 +25,7 @@ from agents.loss import (
 )
 from agents.network import Network
 from agents.optimizer import Optimizer
+from agents.replay import Replay
 from agents.trajectory import Trajectory
 from agents.vtrace import vtrace
 
@@ -48,23 +49,47 @@ class Learner:
         self.device = next(network.parameters()).device
         self.optimizer = Optimizer(network.named_parameters(), config.optimizer, config.optimizer_epsilon)
         self.guard = Guard(network, self.optimizer, max_skipped=config.max_skipped_updates, tell=tell)
-        self.version = 0  # updates so far
+        self.replay = Replay(config.replay_size, stream_seed(config.seed, "replay"))
+        self.version = 0  # unrolls learnt from so far, not counting those that were replayed
         self.env_steps = 0
 
     def update(self, trajectory: Trajectory) -> dict[str, Tensor | float]:
-        """One step of the optimiser on one unroll; none where the gradient is not finite.
+        """Learns from a new unroll, then from some of the last ones again.
 
         Args:
             trajectory: T steps of B environments.
 
         Returns:
             Metrics: numbers, and 0-dimensional tensors left on the device (reading one waits for the device).
+            Those of replayed unrolls are means, and have names of their own.
+
+        Raises:
+            NonFiniteUpdates: too many updates were skipped.
+        """
+        trajectory = trajectory.to(self.device)
+        metrics = self.step(trajectory)
+        if self.config.replays:
+            self.replay.add(trajectory)
+            again = [self.step(old) for old in self.replay.draw(self.config.replays)]
+            for name in ("mean_rho", "clipped_share", "policy_lag"):
+                metrics[f"replay/{name}"] = sum(found[f"vtrace/{name}"] for found in again) / len(again)
+        self.version += 1
+        self.env_steps += trajectory.num_steps + trajectory.num_steps_elsewhere
+        return metrics
+
+    def step(self, trajectory: Trajectory) -> dict[str, Tensor | float]:
+        """One step of the optimiser on one unroll; none where the gradient is not finite.
+
+        Args:
+            trajectory: on the learner's device, or a view into the replay.
+
+        Returns:
+            Metrics, as of `update`.
 
         Raises:
             NonFiniteUpdates: too many updates were skipped.
         """
         config = self.config
-        trajectory = trajectory.to(self.device)
         learning_rate = self.schedule(config.learning_rate, config.learning_rate_final)
         # Tries end before learning does: what is left of the run is for a policy without them.
         exploration_cost = self.schedule(config.exploration_cost, config.exploration_cost_final, until=0.75)
@@ -79,8 +104,6 @@ class Learner:
         metrics["learner/gradient_norm"] = norm
         metrics["learner/learning_rate"] = learning_rate
         metrics["vtrace/policy_lag"] = float(self.version - trajectory.version)
-        self.version += 1
-        self.env_steps += num_steps
 
         def loss_again() -> Tensor:
             return self.loss(trajectory, exploration_cost, entropy_cost)[0]
@@ -166,7 +189,7 @@ class Learner:
         return start + (end - start) * min(1.0, max(0.0, (progress - 0.5) / (until - 0.5)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimiser and counters."""
+        """Weights, optimiser and counters, which all ranks have in common; the replay is each one's own."""
         guard = self.guard.state_dict()  # first: it may go back to other weights
         return {
             "network": self.network.state_dict(),

@@ -43,6 +43,8 @@ class Needs(NamedTuple):
     """The network, its gradient and the optimiser, on the device."""
     results: int
     """What the network computes of one batch, on the device."""
+    replay: int
+    """Unrolls that are kept to learn from again, on the device."""
 
 
 def check_run(config: Config) -> tuple[str, list[str]]:
@@ -94,6 +96,7 @@ def needs_of(config: Config) -> Needs:
         environments=environment_bytes(config, sample, unroll_length),
         weights=BYTES * copies * check_core(config, sample),
         results=BYTES * 2 * rows * (config.encoder_size + config.hidden_size + 2 * code_size(config, sample)),
+        replay=config.replay_size * unroll_bytes(config, sample, unroll_length) if config.replays else 0,
     )
 
 
@@ -111,7 +114,7 @@ def check_memory(device: torch.device, needs: Needs) -> str:
         FieldError: this machine has less.
     """
     total = memory_bytes()
-    environments, weights, results = needs
+    environments, weights, results, replay = needs
     if environments > total:
         raise too_much("num_envs", "environments and unrolls", environments, total)
     room = (
@@ -122,7 +125,9 @@ def check_memory(device: torch.device, needs: Needs) -> str:
     if weights + results > room:
         field = "hidden_size" if weights > results else "num_envs"
         raise too_much(field, "the network and what it computes", weights + results, room)
-    taken = readable(environments + weights + results)
+    if replay > room - weights - results:
+        raise too_much("replay_size", "the unrolls to learn from again", replay, room - weights - results)
+    taken = readable(sum(needs))
     return f"its data takes {taken} at least, of {readable(total)} of memory"
 
 
@@ -131,6 +136,7 @@ def too_much(field: str, what: str, size: int, room: int) -> FieldError:
     others = {
         "num_envs": "--unroll-length or --max-policy-lag",
         "hidden_size": "--encoder-size or --num-envs",
+        "replay_size": "--num-envs or --unroll-length",
     }
     less = f"lower it, {others[field]}"
     return FieldError(
@@ -216,13 +222,18 @@ def blamed(message: str, field: str, options: tuple[str, ...], **others: str) ->
 
 def environment_bytes(config: Config, sample: Sample, unroll_length: int) -> int:
     """What environments and unrolls take, of which there are several where actors are ahead."""
+    num_unrolls = config.max_policy_lag + 1 if resolve_runner(config) == "process" else 1
+    unrolls = num_unrolls * unroll_bytes(config, sample, unroll_length)
+    return unrolls + config.num_envs * sample.state_bytes
+
+
+def unroll_bytes(config: Config, sample: Sample, unroll_length: int) -> int:
+    """What an unroll takes, but for its context and the core state."""
     assert sample.space.shape is not None
     assert sample.space.dtype is not None
     observation = math.prod(sample.space.shape) * sample.space.dtype.itemsize
     inputs, transition = observation + 13, 14 + BYTES * sample.num_actions  # as in agents.trajectory
-    unroll = config.num_envs * ((unroll_length + 1) * inputs + unroll_length * transition)
-    num_unrolls = config.max_policy_lag + 1 if resolve_runner(config) == "process" else 1
-    return num_unrolls * unroll + config.num_envs * sample.state_bytes
+    return config.num_envs * ((unroll_length + 1) * inputs + unroll_length * transition)
 
 
 def code_size(config: Config, sample: Sample) -> int:

@@ -269,6 +269,7 @@ class Training:
         return {
             "learner": self.learner.state_dict(),
             "runner": self.group.collect(self.runner.state_dict()),
+            "replay": self.group.collect(self.learner.replay.state_dict()),
             "torch_rng": torch.get_rng_state(),
             "curves": {
                 "env_steps": self._steps_at_point,
@@ -290,6 +291,8 @@ class Training:
         own, self._anew = self.group.own_part(state["runner"])
         if not self.runner.load_state_dict(own):
             self._anew = self._anew or self.runner.anew
+        replay, other = self.group.own_part(state.get("replay", {}))
+        self.learner.replay.load_state_dict({} if other else replay, self.learner.device)
         torch.set_rng_state(state["torch_rng"])
         self.runner.publish(self.network.state_dict(), self.learner.version)
         gathered, other = self.group.own_part(curves["gathered"])

@@ -18,8 +18,9 @@ Episodes follow one another in a column by Gymnasium's NEXT_STEP autoreset:
                           truncated
 """
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -155,19 +156,21 @@ class Trajectory:
         """Rows of context, W."""
         return len(self.inputs.resets) - len(self.actions) - 1
 
+    def tensors(self) -> list[Tensor]:
+        """Every tensor of it, always in the same order."""
+        return [*self.inputs, *self.core_state, *self.transitions().values()]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Trajectory":
+        """The same unroll with every tensor changed."""
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in self.transitions().items()}
+        inputs, core_state = Inputs(*map(change, self.inputs)), tuple(map(change, self.core_state))
+        return replace(self, inputs=inputs, core_state=core_state, **changed)
+
+    def transitions(self) -> dict[str, Tensor]:
+        """The tensors of the transitions, by name."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in every.items() if isinstance(value, Tensor)}
+
     def to(self, device: torch.device) -> "Trajectory":
         """The same unroll on a device (no copy where it is there already)."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
-
-        return replace(
-            self,
-            inputs=self.inputs.to(device),
-            core_state=tuple(map(move, self.core_state)),
-            actions=move(self.actions),
-            behaviour_logits=move(self.behaviour_logits),
-            rewards=move(self.rewards),
-            terminated=move(self.terminated),
-            valid=move(self.valid),
-        )
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))

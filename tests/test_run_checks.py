@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from agents import run_checks
+from agents.checkpoint_format import split_state
 from agents.config import Config
 from agents.config_checks import FieldError
 from agents.run_checks import check_run
@@ -108,7 +109,14 @@ def test_memory(monkeypatch):
     estimate = run_checks.environment_bytes(config, sample, 50)
     assert 0.9 * taken < estimate <= taken
     assert run_checks.check_core(config, sample) == sum(p.numel() for p in training.network.parameters())
+    learner = Training(dataclasses.replace(config, replays=1, replay_size=7)).learner
+    learner.update(unroll)
+    kept = split_state(learner.replay.state_dict())[0]
+    ring = sum(kept[name].nbytes for name in kept if name.startswith(("inputs", "transitions")))
+    assert 0.9 * ring < 7 * run_checks.unroll_bytes(config, sample, 50) <= ring
     training.runner.close()
+    assert error_of(replays=1, replay_size=10**8)[0] == "replay_size"
+    check_run(dataclasses.replace(SMALL, replay_size=10**8))  # without replays it takes nothing
 
 
 def test_a_large_network_is_counted_without_memory():

@@ -52,7 +52,7 @@ def test_a_second_run_in_the_same_second_has_its_own_folder(tmp_path):
 
 def test_curves(tmp_path):
     """Every curve of the README has points, at the same env steps in TensorBoard as in the JSON lines."""
-    folder = train(small(tmp_path, foresight_cost=1.0)).folder
+    folder = train(small(tmp_path, foresight_cost=1.0, replays=1)).folder
     rows = points(folder)
     steps = [row["env_steps"] for row in rows]
     assert steps == sorted(set(steps))
@@ -73,8 +73,8 @@ def test_curves(tmp_path):
 
 @pytest.mark.parametrize("core", CORES)
 def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path, core):
-    """Mutations: the actor's generator, its core state or the optimiser's moments left out of the state."""
-    fields = {"core": core, "foresight_cost": 1.0, "num_products": 3}
+    """Mutations: the actor's generator, its core state, the replay or the optimiser's moments left out."""
+    fields = {"core": core, "foresight_cost": 1.0, "num_products": 3, "replays": 2, "replay_size": 4}
     whole = train(small(tmp_path, **fields))
     half = train(small(tmp_path, **fields), stop_after=10)
     again, lines = resumed(half.folder)

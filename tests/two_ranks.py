@@ -27,7 +27,8 @@ CORES = ("ur-lstm", "on-lstm", "gru")
 def joint_config(core: str) -> Config:
     """Episodes of 4 rows in unrolls of 5: some environments have a step that only resets, some have two."""
     # A gradient that is clipped at every update: by its own norm on each rank it would be another.
-    return Config(env_opt=("length=2",), core=core, hidden_size=H, encoder_size=4, max_grad_norm=0.01)
+    fields = {"max_grad_norm": 0.01, "replays": 2, "replay_size": 4}
+    return Config(env_opt=("length=2",), core=core, hidden_size=H, encoder_size=4, **fields)
 
 
 class Double(nn.Module):
@@ -72,12 +73,11 @@ def joint_batches(core: str) -> list[Trajectory]:
 
 def part_of(batch: Trajectory, columns: slice) -> Trajectory:
     """Some environments of a batch, and how many steps the others have."""
-    fields = ("actions", "behaviour_logits", "rewards", "terminated", "valid")
     part = dataclasses.replace(
         batch,
         inputs=Inputs(*(field[:, columns] for field in batch.inputs)),
         core_state=tuple(tensor[columns] for tensor in batch.core_state),
-        **{name: getattr(batch, name)[:, columns] for name in fields},
+        **{name: tensor[:, columns] for name, tensor in batch.transitions().items()},
     )
     part.num_steps = int(part.valid.sum())
     part.num_steps_elsewhere = batch.num_steps - part.num_steps
@@ -107,7 +107,7 @@ def small(folder: Path, **changes) -> Config:
     """A run of some updates on 3 environments."""
     config = Config(
         env_opt=("length=2",), hidden_size=H, encoder_size=4, num_envs=B, unroll_length=T,
-        total_steps=200, log_every_steps=20, log_dir=str(folder), runner="local",
+        total_steps=200, log_every_steps=20, log_dir=str(folder), runner="local", replays=1, replay_size=4,
     )  # fmt: skip
     return dataclasses.replace(config, **changes)
 

@@ -4,7 +4,6 @@ A slot holds a whole batch, [T+1, B, ...]: each actor writes its own columns, th
 the learner reads all of them where they lie. Nothing is put together, so nothing is copied on the way.
 """
 
-from dataclasses import fields
 from itertools import pairwise
 from typing import Any
 
@@ -128,5 +127,4 @@ def allocate_slots(
 def tensors_of(batch: Trajectory) -> dict[str, Tensor]:
     """The tensors of an unroll by name, but for the core state."""
     inputs = {f"inputs/{name}": tensor for name, tensor in batch.inputs._asdict().items()}
-    others = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    return inputs | {name: value for name, value in others.items() if isinstance(value, Tensor)}
+    return inputs | batch.transitions()
