@@ -62,6 +62,30 @@ class Foresight(nn.Module):
         """What was seen and done: [T, B, *shape] and [T, B] int64 -> [T, B, D]."""
         return torch.cat([self.code(observations), self.action_code(actions)], -1)
 
+    @torch.no_grad()
+    def columns(self, codes: Tensor, rewarded: Tensor) -> Tensor:
+        """The entries of the code that there is anything to learn about.
+
+        One that no reward has come with yet has weights of zero, is foretold as what it is, 0, and has no
+        gradient. Of a grid's one-hot codes those are most.
+
+        Args:
+            codes: [T, B, D] what was seen and done.
+            rewarded: [T, B] bool: a reward came with it.
+
+        Returns:
+            [K] int64 indices. All D of them on a GPU: to count fewer the host would have to wait for it.
+        """
+        if codes.is_cuda:
+            return torch.arange(codes.shape[-1], device=codes.device)
+        known = (self.head.weight != 0).any(1) | (self.head.bias != 0)
+        return (known | (codes[rewarded] != 0).any(0)).nonzero().squeeze(1)
+
+    def foretell(self, core_output: Tensor, columns: Tensor) -> Tensor:
+        """Some entries of what the head foretells: [..., H], [K] -> [..., K]."""
+        weight, bias = (parameter.index_select(0, columns) for parameter in self.head.parameters())
+        return functional.linear(core_output, weight, bias)
+
 
 @torch.no_grad()
 def foresight_targets(rewarded: Tensor, discounts: Tensor, foretold: Tensor, valid: Tensor) -> Tensor:
@@ -79,12 +103,12 @@ def foresight_targets(rewarded: Tensor, discounts: Tensor, foretold: Tensor, val
     Returns:
         [T, B, D].
     """
-    targets = torch.empty_like(foretold[:-1])
+    own = torch.where(valid.unsqueeze(-1), rewarded, foretold[:-1])
+    factors = (discounts * valid).unsqueeze(-1)
+    targets = torch.empty_like(own)
     following = foretold[-1]
-    for t in reversed(range(len(rewarded))):
-        total = torch.addcmul(rewarded[t], discounts[t].unsqueeze(-1), following)
-        following = torch.where(valid[t].unsqueeze(-1), total, foretold[t])
-        targets[t] = following
+    for part, factor, target in reversed(list(zip(own, factors, targets, strict=True))):
+        following = torch.addcmul(part, factor, following, out=target)
     return targets
 
 

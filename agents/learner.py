@@ -176,9 +176,10 @@ class Learner:
         foresight, valid, W = self.network.foresight, trajectory.valid, trajectory.context_length
         if foresight is None:
             return core_output.new_zeros(())
-        foretold = foresight.head(core_output[W:])
         codes = foresight.codes(trajectory.inputs.observations[W:-1], trajectory.actions)
-        rewarded = (trajectory.rewards.unsqueeze(-1) * codes).to(foretold.dtype)
+        columns = foresight.columns(codes, valid & (trajectory.rewards != 0))
+        foretold = foresight.foretell(core_output[W:], columns)
+        rewarded = (trajectory.rewards.unsqueeze(-1) * codes.index_select(-1, columns)).to(foretold.dtype)
         discounts = self.config.discount * ~trajectory.terminated
         targets = foresight_targets(rewarded, discounts, foretold, valid)
         return foresight_loss(foretold[:-1], targets, valid)

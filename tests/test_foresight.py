@@ -94,19 +94,27 @@ def test_codes(space, size):
         assert torch.equal(seen, observations)
 
 
+@pytest.mark.parametrize("known", ["all", "some", "none"])
 @pytest.mark.parametrize("context_length", [0, 2])
-def test_what_the_learner_makes_of_it(context_length):
+def test_what_the_learner_makes_of_it(context_length, known):
     """The weighted term of the loss, from the core's output alone, of the unroll's rows.
 
+    And of every entry of the code, whichever of them the head knows something about.
+
     Mutations: the weight left out; the wrong rows where there is context; targets that carry a gradient; the
-    head reading something else.
+    head reading something else; entries left out that are known by their bias alone, or new.
     """
     learner, envs = new_learner(foresight_cost=0.7)
     plain, _ = new_learner()
     plain.network.load_state_dict(learner.network.state_dict(), strict=False)
     (trajectory,) = unrolls(learner, envs, 1, 8)
     with torch.no_grad():
-        learner.network.foresight.head.weight.normal_(generator=torch.Generator().manual_seed(5))
+        head, draw = learner.network.foresight.head, torch.Generator().manual_seed(5)
+        if known == "all":
+            head.weight.normal_(generator=draw)
+        if known == "some":
+            head.weight[0].normal_(generator=draw)
+            head.bias[1] = 0.3
     if context_length:
         W = context_length
         later = {
@@ -126,9 +134,26 @@ def test_what_the_learner_makes_of_it(context_length):
     targets = foresight_targets(rewards[..., None] * codes, discounts, foretold.detach(), trajectory.valid)
     expected = foresight_loss(foretold[:-1], targets, trajectory.valid)
     torch.testing.assert_close(metrics["loss/foresight"], expected.detach())
-    found = torch.autograd.grad(whole - without, foresight.head.weight)[0]
-    wanted = torch.autograd.grad(0.7 * expected, foresight.head.weight)[0]
+    found = torch.autograd.grad(whole - without, list(foresight.parameters()))
+    wanted = torch.autograd.grad(0.7 * expected, list(foresight.parameters()))
     torch.testing.assert_close(found, wanted)
+    assert any(gradient.any() for gradient in found)
+
+
+def test_entries_that_there_is_something_to_learn_about():
+    """Known by a weight or a bias, or seen with a reward, a negative one too; not those seen without.
+
+    Mutations: each of the four ways left out; what is seen in other rows counts.
+    """
+    foresight = Foresight(spaces.Discrete(6), A, 8)
+    with torch.no_grad():
+        foresight.head.weight[0, 3], foresight.head.bias[2] = -1.0, 0.5
+    observations, actions = torch.tensor([[4, 5], [4, 5]]), torch.tensor([[0, 1], [0, 2]])
+    codes = foresight.codes(observations, actions)
+    rewarded = torch.tensor([[False, False], [False, True]])
+    assert foresight.columns(codes, rewarded).tolist() == [0, 2, 5, 6 + 2]
+    assert foresight.columns(-codes, rewarded).tolist() == [0, 2, 5, 6 + 2]
+    assert foresight.columns(codes, torch.zeros_like(rewarded)).tolist() == [0, 2]
 
 
 def test_rewards_of_invalid_rows_do_not_count():
