@@ -31,7 +31,7 @@ class OneHot(nn.Module):
     def forward(self, observations: Tensor) -> Tensor:
         """Codes of integer observations; an integer outside its range is an error of the environment."""
         lead = observations.shape[: observations.ndim - self.num_dims]
-        index = observations.reshape(*lead, -1).long() + self.offsets
+        index = observations.reshape(*lead, len(self.offsets)).long() + self.offsets
         codes = torch.zeros(*lead, self.output_size, device=index.device)
         return codes.scatter_(-1, index, 1.0)
 

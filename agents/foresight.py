@@ -63,38 +63,46 @@ class Foresight(nn.Module):
         return torch.cat([self.code(observations), self.action_code(actions)], -1)
 
     @torch.no_grad()
-    def columns(self, codes: Tensor, rewarded: Tensor) -> Tensor:
-        """The entries of the code that there is anything to learn about.
+    def gains(self, observations: Tensor, actions: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
+        """Rewards times the codes of what they came with, and which entries of those there are to learn about.
 
-        One that no reward has come with yet has weights of zero, is foretold as what it is, 0, and has no
-        gradient. Of a grid's one-hot codes those are most.
+        An entry that no reward has come with yet has weights of zero, is foretold as what it is, 0, and has
+        no gradient. Of a grid's one-hot codes those are most.
 
         Args:
-            codes: [T, B, D] what was seen and done.
-            rewarded: [T, B] bool: a reward came with it.
+            observations: [T, B, *shape].
+            actions: [T, B] int64.
+            rewards: [T, B], 0 where there was none.
 
         Returns:
-            [K] int64 indices. All D of them on a GPU: to count fewer the host would have to wait for it.
+            [K] int64 indices of entries, and [T, B, K]. On a GPU all D entries: to find fewer the host would
+            have to wait for it.
         """
-        if codes.is_cuda:
-            return torch.arange(codes.shape[-1], device=codes.device)
+        if rewards.is_cuda:
+            codes = self.codes(observations, actions)
+            return torch.arange(codes.shape[-1], device=codes.device), rewards.unsqueeze(-1) * codes
+        rows = rewards.nonzero(as_tuple=True)
+        codes = self.codes(observations[rows], actions[rows])
         known = (self.head.weight != 0).any(1) | (self.head.bias != 0)
-        return (known | (codes[rewarded] != 0).any(0)).nonzero().squeeze(1)
+        entries = (known | (codes != 0).any(0)).nonzero().squeeze(1)
+        gains = codes.new_zeros(*rewards.shape, len(entries))
+        gains[rows] = rewards[rows].unsqueeze(-1) * codes.index_select(1, entries)
+        return entries, gains
 
-    def foretell(self, core_output: Tensor, columns: Tensor) -> Tensor:
+    def foretell(self, core_output: Tensor, entries: Tensor) -> Tensor:
         """Some entries of what the head foretells: [..., H], [K] -> [..., K]."""
-        weight, bias = (parameter.index_select(0, columns) for parameter in self.head.parameters())
+        weight, bias = (parameter.index_select(0, entries) for parameter in self.head.parameters())
         return functional.linear(core_output, weight, bias)
 
 
 @torch.no_grad()
-def foresight_targets(rewarded: Tensor, discounts: Tensor, foretold: Tensor, valid: Tensor) -> Tensor:
+def foresight_targets(gains: Tensor, discounts: Tensor, foretold: Tensor, valid: Tensor) -> Tensor:
     """What should have been foretold: discounted sums to the end of the episode or of the unroll.
 
     No correction for actors that lag behind: what they do is what is foretold.
 
     Args:
-        rewarded: [T, B, D] reward of step t times the code of what was seen and done.
+        gains: [T, B, D] reward of step t times the code of what was seen and done.
         discounts: [T, B] discount of what follows step t, 0 where the episode terminated.
         foretold: [T + 1, B, D] the head's own predictions, which stand for what lies beyond the unroll.
         valid: [T, B] bool real transitions. The row of a step that only resets is the final observation of an
@@ -103,7 +111,7 @@ def foresight_targets(rewarded: Tensor, discounts: Tensor, foretold: Tensor, val
     Returns:
         [T, B, D].
     """
-    own = torch.where(valid.unsqueeze(-1), rewarded, foretold[:-1])
+    own = torch.where(valid.unsqueeze(-1), gains, foretold[:-1])
     factors = (discounts * valid).unsqueeze(-1)
     targets = torch.empty_like(own)
     following = foretold[-1]

@@ -15,6 +15,7 @@ from agents.foresight import foresight_loss, foresight_targets
 from agents.guard import Guard
 from agents.loss import (
     baseline_loss,
+    blank,
     entropy,
     exploration_loss,
     log_policy,
@@ -176,12 +177,11 @@ class Learner:
         foresight, valid, W = self.network.foresight, trajectory.valid, trajectory.context_length
         if foresight is None:
             return core_output.new_zeros(())
-        codes = foresight.codes(trajectory.inputs.observations[W:-1], trajectory.actions)
-        columns = foresight.columns(codes, valid & (trajectory.rewards != 0))
-        foretold = foresight.foretell(core_output[W:], columns)
-        rewarded = (trajectory.rewards.unsqueeze(-1) * codes.index_select(-1, columns)).to(foretold.dtype)
+        observations, rewards = trajectory.inputs.observations[W:-1], blank(trajectory.rewards, valid)
+        entries, gains = foresight.gains(observations, trajectory.actions, rewards)
+        foretold = foresight.foretell(core_output[W:], entries)
         discounts = self.config.discount * ~trajectory.terminated
-        targets = foresight_targets(rewarded, discounts, foretold, valid)
+        targets = foresight_targets(gains.to(foretold.dtype), discounts, foretold, valid)
         return foresight_loss(foretold[:-1], targets, valid)
 
     def schedule(self, start: float, end: float, until: float = 1.0) -> float:

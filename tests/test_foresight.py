@@ -73,13 +73,17 @@ def test_loss():
     ids=str,
 )
 def test_codes(space, size):
-    """Codes of what was seen, then the action. Mutation: the actions left out, or in another order."""
+    """Codes of what was seen, then the action; of no rows at all, too.
+
+    Mutation: the actions left out, or in another order.
+    """
     foresight = Foresight(space, A, 8)
     space.seed(0)
     observations = torch.from_numpy(np.stack([[space.sample() for _ in range(B)] for _ in range(T)]))
     actions = torch.randint(A, (T, B), generator=torch.Generator().manual_seed(0))
     codes = foresight.codes(observations, actions)
     assert codes.shape == (T, B, size + A)
+    assert foresight.codes(observations[0, :0], actions[0, :0]).shape == (0, size + A)
     assert foresight.head(torch.randn(T, B, 8)).shape == codes.shape
     assert (codes[..., size:].argmax(-1) == actions).all()
     seen = codes[..., :size]
@@ -148,12 +152,13 @@ def test_entries_that_there_is_something_to_learn_about():
     foresight = Foresight(spaces.Discrete(6), A, 8)
     with torch.no_grad():
         foresight.head.weight[0, 3], foresight.head.bias[2] = -1.0, 0.5
-    observations, actions = torch.tensor([[4, 5], [4, 5]]), torch.tensor([[0, 1], [0, 2]])
-    codes = foresight.codes(observations, actions)
-    rewarded = torch.tensor([[False, False], [False, True]])
-    assert foresight.columns(codes, rewarded).tolist() == [0, 2, 5, 6 + 2]
-    assert foresight.columns(-codes, rewarded).tolist() == [0, 2, 5, 6 + 2]
-    assert foresight.columns(codes, torch.zeros_like(rewarded)).tolist() == [0, 2]
+    observations, actions = torch.tensor([[4, 5], [4, 3]]), torch.tensor([[0, 1], [0, 2]])
+    rewards = torch.tensor([[0.0, 0.0], [0.0, -2.0]])
+    entries, gains = foresight.gains(observations, actions, rewards)
+    assert entries.tolist() == [0, 2, 3, 6 + 2]
+    expected = rewards[..., None] * foresight.codes(observations, actions)
+    assert torch.equal(gains, expected[..., entries])
+    assert foresight.gains(observations, actions, 0 * rewards)[0].tolist() == [0, 2]
 
 
 def test_rewards_of_invalid_rows_do_not_count():
