@@ -71,7 +71,8 @@ class Config:
     """Weight of the foresight loss: the core's output has to foretell what is seen and done where rewards
     come. 0: no such head."""
     replays: int = 0
-    """Unrolls to learn from again after each new one, drawn from the last ones."""
+    """Unrolls to learn from again after each new one, drawn from the last ones: fewer env steps are needed,
+    and each takes longer."""
     replay_size: int = 64
     """Unrolls that are kept to draw from."""
     optimizer: Literal["adam", "rmsprop"] = "adam"

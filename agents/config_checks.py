@@ -128,6 +128,8 @@ def advice(config: Config, runner: str, num_cores: int) -> list[str]:
         lines.append(
             f"--c-bar {config.c_bar:g} is above --rho-bar {config.rho_bar:g}; V-trace wants it below"
         )
+    if config.replay_size != defaults.replay_size and not config.replays:
+        lines.append("--replay-size without effect: --replays is 0")
     if config.log_every_steps > config.total_steps:
         lines.append("--log-every-steps is above --total-steps: no curve, and no checkpoint before the end")
     if config.gates_every_steps > config.total_steps:

@@ -45,10 +45,18 @@ def describe_run(
         f"core      {config.core}, {config.hidden_size} units, {num_parameters:,} parameters in all",
         f"learning  {config.total_steps:,} env steps, {config.num_envs} environments, "
         f"unrolls of {unroll_length}, on {device}{ranks}",
+        *(f"replay    {line}" for line in describe_replay(config)),
         f"running   {describe_runner(config, group)}, {describe_threads(config)}",
         *("memory    " + line for line in describe_gradient_path(unroll_length, card, config.context_length)),
         f"folder    {folder}",
     ]
+
+
+def describe_replay(config: Config) -> list[str]:
+    """What is learnt from again, if anything is."""
+    if not config.replays:
+        return []
+    return [f"after each unroll {config.replays} of the last {config.replay_size} again"]
 
 
 def describe_runner(config: Config, group: Group = ALONE) -> str:

@@ -135,6 +135,8 @@ def test_what_a_message_shows():
             "local",
             ["--num-actors and --max-policy-lag without effect"],
         ),
+        ({"replay_size": 9}, "local", ["--replay-size without effect"]),
+        ({"replay_size": 9, "replays": 1}, "local", []),
         (
             {"learning_rate_final": 0.01},
             "local",

@@ -4,7 +4,7 @@ import pytest
 
 from agents import plan
 from agents.config import Config
-from agents.plan import describe_runner, describe_threads
+from agents.plan import describe_replay, describe_runner, describe_threads
 from agents.runners import process
 from agents.training import Training
 
@@ -58,6 +58,13 @@ def test_the_plan_tells_it():
     lines = training.plan()
     training.runner.close()
     assert "running   local (compiled tasks are quickest in place), 1 thread" in lines
+    assert not any(line.startswith("replay") for line in lines)
+
+
+def test_replay_is_told():
+    """Mutation: the two numbers exchanged."""
+    told = describe_replay(Config(replays=2, replay_size=50))
+    assert told == ["after each unroll 2 of the last 50 again"]
 
 
 def test_nothing_that_learning_depends_on_is_chosen_from_the_machine():
