@@ -21,7 +21,7 @@ from torch import Tensor
 
 from agents.bounded_reading import open_plainly, parse_json, read_bounded
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 TENSORS, VALUES, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 MAX_MANIFEST_BYTES, MAX_VALUES_BYTES, MAX_HEADER_BYTES = 2**20, 2**22, 2**22
 """Of what is parsed: a hostile file must not claim memory. The header is that of the tensors: their names,
@@ -163,7 +163,17 @@ def from_1(state: State) -> State:
     return {**state, "curves": {"env_steps": env_steps, "gates_period": None, "gathered": {}}}
 
 
-MIGRATIONS: dict[int, Callable[[State], State]] = {1: from_1}
+def from_2(state: State) -> State:
+    """Format 2 had no mean code of foresight: it begins anew."""
+    learner = state["learner"]
+    network = dict(learner["network"])
+    if "foresight.head.bias" in network:
+        network["foresight.code_sum"] = torch.zeros_like(network["foresight.head.bias"])
+        network["foresight.reward_sum"] = torch.zeros(())
+    return {**state, "learner": {**learner, "network": network}}
+
+
+MIGRATIONS: dict[int, Callable[[State], State]] = {1: from_1, 2: from_2}
 """By version: makes a state of that format one of the next."""
 
 

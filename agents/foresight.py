@@ -5,7 +5,13 @@ times a code of what was seen and done when it came. A value says how much will 
 core that is to foretell it must keep what decides which choice pays, long before a policy makes use of it. It
 is a value function with vectors for rewards: successor features (Barreto et al. 2017, arXiv 1606.05312,
 eq. 3) that count only where there is reward.
+
+The codes are taken from their mean over rewards. What is seen with every reward, such as walls, tells only
+whether there will be one, which mostly nobody can know: a hundred such entries, all off by the same, would
+drown the few that tell one reward from another.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,8 +22,12 @@ from torch.nn import functional
 from agents.encoders import Flatten, OneHot, make_encoder
 from agents.loss import blank, masked_mean
 
+Rows = tuple[Tensor, ...] | tuple[slice, ...]
+
 THUMBNAIL_SIZE = 7
 """Rows and columns of an image's code."""
+REMEMBERED = 0.99
+"""Share of what the mean code is made of that an unroll leaves in it: it spans some hundred unrolls."""
 
 
 class Thumbnail(nn.Module):
@@ -48,7 +58,10 @@ def make_code(space: spaces.Space) -> OneHot | Flatten | Thumbnail:
 
 
 class Foresight(nn.Module):
-    """The head, and the code of what it foretells."""
+    """The head, and the code of what it foretells, with its mean over rewards."""
+
+    code_sum: Tensor
+    reward_sum: Tensor
 
     def __init__(self, space: spaces.Space, num_actions: int, core_size: int):
         """Begins by foretelling nothing."""
@@ -57,14 +70,48 @@ class Foresight(nn.Module):
         self.head = nn.Linear(core_size, self.code.output_size + num_actions)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.register_buffer("code_sum", torch.zeros(self.head.out_features))
+        self.register_buffer("reward_sum", torch.zeros(()))
 
     def codes(self, observations: Tensor, actions: Tensor) -> Tensor:
         """What was seen and done: [T, B, *shape] and [T, B] int64 -> [T, B, D]."""
         return torch.cat([self.code(observations), self.action_code(actions)], -1)
 
+    def rewarded(self, observations: Tensor, actions: Tensor, rewards: Tensor) -> tuple[Rows, Tensor]:
+        """Where in [T, B] there was a reward, and the codes there, [..., D].
+
+        On a GPU all rows: to find fewer the host would have to wait for it.
+        """
+        rows: Rows = (slice(None), slice(None)) if rewards.is_cuda else rewards.nonzero(as_tuple=True)
+        return rows, self.codes(observations[rows], actions[rows])
+
+    @torch.no_grad()
+    def note(
+        self,
+        observations: Tensor,
+        actions: Tensor,
+        rewards: Tensor,
+        total: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> None:
+        """Moves the mean code, in which each row weighs by the size of its reward.
+
+        Args:
+            observations: [T, B, *shape].
+            actions: [T, B] int64.
+            rewards: [T, B], 0 where there was none.
+            total: sums over those who hold other environments of the batch.
+        """
+        rows, codes = self.rewarded(observations, actions, rewards)
+        weighted = rewards[rows].abs().unsqueeze(-1) * functional.pad(codes, (0, 1), value=1.0)
+        # What is not finite is left out: the mean would never be rid of it.
+        sums = total(weighted.flatten(0, -2).nan_to_num(0.0, 0.0, 0.0).sum(0).to(self.code_sum.dtype))
+        remembered = torch.where(sums[-1] > 0, REMEMBERED, 1.0)
+        for kept, new in ((self.code_sum, sums[:-1]), (self.reward_sum, sums[-1])):
+            kept.mul_(remembered).add_(new)
+
     @torch.no_grad()
     def gains(self, observations: Tensor, actions: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
-        """Rewards times the codes of what they came with, and which entries of those there are to learn about.
+        """Rewards times the codes of what they came with, and the entries there is anything to learn about.
 
         An entry that no reward has come with yet has weights of zero, is foretold as what it is, 0, and has
         no gradient. Of a grid's one-hot codes those are most.
@@ -75,18 +122,18 @@ class Foresight(nn.Module):
             rewards: [T, B], 0 where there was none.
 
         Returns:
-            [K] int64 indices of entries, and [T, B, K]. On a GPU all D entries: to find fewer the host would
-            have to wait for it.
+            [K] int64 indices of entries, and [T, B, K] rewards times codes less their mean. On a GPU all D
+            entries: to find fewer the host would have to wait for it.
         """
+        rows, codes = self.rewarded(observations, actions, rewards)
+        codes = codes - self.code_sum / self.reward_sum.clamp(min=torch.finfo(torch.float32).tiny)
         if rewards.is_cuda:
-            codes = self.codes(observations, actions)
-            return torch.arange(codes.shape[-1], device=codes.device), rewards.unsqueeze(-1) * codes
-        rows = rewards.nonzero(as_tuple=True)
-        codes = self.codes(observations[rows], actions[rows])
-        known = (self.head.weight != 0).any(1) | (self.head.bias != 0)
-        entries = (known | (codes != 0).any(0)).nonzero().squeeze(1)
+            entries = torch.arange(codes.shape[-1], device=codes.device)
+        else:
+            known = (self.head.weight != 0).any(1) | (self.head.bias != 0)
+            entries = (known | (codes != 0).any(0)).nonzero().squeeze(1)
         gains = codes.new_zeros(*rewards.shape, len(entries))
-        gains[rows] = rewards[rows].unsqueeze(-1) * codes.index_select(1, entries)
+        gains[rows] = rewards[rows].unsqueeze(-1) * codes.index_select(-1, entries)
         return entries, gains
 
     def foretell(self, core_output: Tensor, entries: Tensor) -> Tensor:

@@ -96,6 +96,8 @@ class Learner:
         exploration_cost = self.schedule(config.exploration_cost, config.exploration_cost_final, until=0.75)
         entropy_cost = self.schedule(config.entropy_cost, config.entropy_cost_final, until=0.75)
 
+        if self.network.foresight is not None:
+            self.network.foresight.note(*what_paid(trajectory), self.group.total)
         loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost, self.group)
         self.optimizer.zero_grad()
         loss.backward()
@@ -177,8 +179,7 @@ class Learner:
         foresight, valid, W = self.network.foresight, trajectory.valid, trajectory.context_length
         if foresight is None:
             return core_output.new_zeros(())
-        observations, rewards = trajectory.inputs.observations[W:-1], blank(trajectory.rewards, valid)
-        entries, gains = foresight.gains(observations, trajectory.actions, rewards)
+        entries, gains = foresight.gains(*what_paid(trajectory))
         foretold = foresight.foretell(core_output[W:], entries)
         discounts = self.config.discount * ~trajectory.terminated
         targets = foresight_targets(gains.to(foretold.dtype), discounts, foretold, valid)
@@ -210,3 +211,9 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.version, self.env_steps = state["version"], state["env_steps"]
         self.guard.load_state_dict(state.get("guard", {"updates": self.version, "skipped": 0}))
+
+
+def what_paid(trajectory: Trajectory) -> tuple[Tensor, Tensor, Tensor]:
+    """What foresight is of: observations [T, B, *shape], actions [T, B], rewards [T, B], 0 if not valid."""
+    observations = trajectory.inputs.observations[trajectory.context_length : -1]
+    return observations, trajectory.actions, blank(trajectory.rewards, trajectory.valid)

@@ -106,7 +106,8 @@ def test_what_the_learner_makes_of_it(context_length, known):
     And of every entry of the code, whichever of them the head knows something about.
 
     Mutations: the weight left out; the wrong rows where there is context; targets that carry a gradient; the
-    head reading something else; entries left out that are known by their bias alone, or new.
+    head reading something else; entries left out that are known by their bias alone, or new; the mean of the
+    codes left in.
     """
     learner, envs = new_learner(foresight_cost=0.7)
     plain, _ = new_learner()
@@ -119,6 +120,7 @@ def test_what_the_learner_makes_of_it(context_length, known):
         if known == "some":
             head.weight[0].normal_(generator=draw)
             head.bias[1] = 0.3
+    learner.network.foresight.code_sum[:2], learner.network.foresight.reward_sum[...] = 0.6, 2.0
     if context_length:
         W = context_length
         later = {
@@ -134,6 +136,7 @@ def test_what_the_learner_makes_of_it(context_length, known):
     foresight, rewards = learner.network.foresight, trajectory.rewards
     foretold = foresight.head(output)
     codes = foresight.codes(trajectory.inputs.observations[context_length:-1], trajectory.actions)
+    codes[..., :2] -= 0.3  # the mean
     discounts = learner.config.discount * ~trajectory.terminated
     targets = foresight_targets(rewards[..., None] * codes, discounts, foretold.detach(), trajectory.valid)
     expected = foresight_loss(foretold[:-1], targets, trajectory.valid)
@@ -159,6 +162,75 @@ def test_entries_that_there_is_something_to_learn_about():
     expected = rewards[..., None] * foresight.codes(observations, actions)
     assert torch.equal(gains, expected[..., entries])
     assert foresight.gains(observations, actions, 0 * rewards)[0].tolist() == [0, 2]
+    foresight.note(observations, actions, rewards)
+    foresight.note(observations, actions, torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    entries, gains = foresight.gains(observations, actions, rewards)
+    assert entries.tolist() == [0, 2, 3, 4, 6 + 0, 6 + 2]  # 4 and 6 are not seen with it, for once
+    mean = foresight.code_sum / foresight.reward_sum
+    expected = rewards[..., None] * (foresight.codes(observations, actions) - mean)
+    assert torch.equal(gains, expected[..., entries])
+
+
+def test_the_mean_code():
+    """Each row with a reward weighs by its size, and by 0.99 for each unroll with rewards that came after.
+
+    Mutations: all rows weigh the same; the sign of a reward kept; an unroll without rewards lets it fade.
+    """
+    foresight, draw = Foresight(spaces.Box(-1, 1, (2,), np.float32), A, 8), torch.Generator().manual_seed(0)
+    codes, weights = torch.zeros(0, 2 + A), torch.zeros(0)
+    for number in range(30):
+        observations = torch.randn(T, B, 2, generator=draw)
+        actions = torch.randint(A, (T, B), generator=draw)
+        rewards = torch.randn(T, B, generator=draw) * (torch.rand(T, B, generator=draw) < 0.2)
+        if number % 3 == 1:
+            rewards.zero_()
+        foresight.note(observations, actions, rewards)
+        codes = torch.cat([codes, foresight.codes(observations, actions).flatten(0, 1)])
+        weights = torch.cat([weights * (0.99 if rewards.any() else 1.0), rewards.abs().flatten()])
+    assert (weights > 0).sum() > 20
+    mean = (weights.unsqueeze(1) * codes).sum(0) / weights.sum()
+    torch.testing.assert_close(foresight.code_sum / foresight.reward_sum, mean, rtol=1e-4, atol=1e-6)
+
+
+def test_the_mean_code_of_ranks():
+    """What the others saw counts as well. Mutation: their sums left out."""
+    foresight, others = (Foresight(spaces.Discrete(4), A, 8) for _ in range(2))
+    observations, actions, rewards = (
+        torch.tensor([[0, 3]]),
+        torch.tensor([[1, 2]]),
+        torch.tensor([[1.0, 2.0]]),
+    )
+    foresight.note(observations, actions, rewards, lambda sums: 3 * sums)
+    others.note(observations, actions, 3 * rewards)
+    assert torch.equal(foresight.code_sum, others.code_sum)
+    assert foresight.reward_sum == others.reward_sum == 9
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_does_not_reach_the_mean(value):
+    """Neither as a reward nor in an observation. Mutation: let in."""
+    foresight = Foresight(spaces.Box(-1, 1, (2,), np.float32), A, 8)
+    observations, actions = torch.ones(T, B, 2), torch.zeros(T, B, dtype=torch.int64)
+    rewards = torch.zeros(T, B)
+    rewards[0] = torch.tensor([1.0, value, 1.0])
+    observations[0, 2, 1] = value
+    foresight.note(observations, actions, rewards)
+    assert foresight.code_sum.tolist() == [2, 1, 2, 0, 0]
+    assert foresight.reward_sum == 2
+
+
+def test_an_update_moves_the_mean_code_once():
+    """The loss by itself, which may be computed again to look for what is not finite, does not.
+
+    Mutations: noted in the loss; never noted.
+    """
+    learner, envs = new_learner(foresight_cost=0.7)
+    (trajectory,) = unrolls(learner, envs, 1, 8)
+    foresight, paid = learner.network.foresight, trajectory.rewards[trajectory.valid].abs().sum()
+    learner.loss(trajectory, 0.1, 0.2)
+    assert foresight.reward_sum == 0 < paid
+    learner.step(trajectory)
+    torch.testing.assert_close(foresight.reward_sum, paid)
 
 
 def test_rewards_of_invalid_rows_do_not_count():

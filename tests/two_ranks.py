@@ -27,7 +27,7 @@ CORES = ("ur-lstm", "on-lstm", "gru")
 def joint_config(core: str) -> Config:
     """Episodes of 4 rows in unrolls of 5: some environments have a step that only resets, some have two."""
     # A gradient that is clipped at every update: by its own norm on each rank it would be another.
-    fields = {"max_grad_norm": 0.01, "replays": 2, "replay_size": 4}
+    fields = {"max_grad_norm": 0.01, "replays": 2, "replay_size": 4, "foresight_cost": 1.0}
     return Config(env_opt=("length=2",), core=core, hidden_size=H, encoder_size=4, **fields)
 
 
