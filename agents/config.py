@@ -147,7 +147,7 @@ class Config:
 
 FORESIGHT = {
     "num_products": 64,
-    "foresight_cost": 10.0,
+    "foresight_cost": 100.0,
     "baseline_cost": 2.0,
     "max_grad_norm": 10.0,  # the foresight's gradient is large, and would take all of a smaller one
 }
@@ -174,14 +174,16 @@ MEMORY = {
     "learning_rate": 1e-3,
     "exploration_floor": 1.0,  # until it knows that it pays, an agent has no reason to turn to the object
     "exploration_cost": 3e-3,
+    "replays": 1,
+    "replay_size": 256,
     **FORESIGHT,
 }
 """Which end of the hallway pays depends on an object, and on where its like lies."""
 
 PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE}
 PRESETS |= {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
-for _size, _millions in {"S7": 1, "S9": 2, "S11": 10, "S13": 10, "S13Random": 10, "S17Random": 15}.items():
-    PRESETS[f"MiniGrid-Memory{_size}-v0"] = MEMORY | {"total_steps": _millions * 1_000_000}
+for _size, _millions in {"S7": 0.5, "S9": 1, "S11": 3, "S13": 3, "S13Random": 3, "S17Random": 10}.items():
+    PRESETS[f"MiniGrid-Memory{_size}-v0"] = MEMORY | {"total_steps": round(_millions * 1_000_000)}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
 
 DEFAULT_UNROLL_LENGTH = 128
