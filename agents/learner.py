@@ -68,14 +68,16 @@ class Learner:
             NonFiniteUpdates: too many updates were skipped.
         """
         trajectory = trajectory.to(self.device)
-        metrics = self.step(trajectory)
-        if self.config.replays:
-            self.replay.add(trajectory)
-            again = [self.step(old) for old in self.replay.draw(self.config.replays)]
-            for name in ("mean_rho", "clipped_share", "policy_lag"):
-                metrics[f"replay/{name}"] = sum(found[f"vtrace/{name}"] for found in again) / len(again)
-        self.version += 1
-        self.env_steps += trajectory.num_steps + trajectory.num_steps_elsewhere
+        try:
+            metrics = self.step(trajectory)
+            if self.config.replays:
+                self.replay.add(trajectory)
+                again = [self.step(old) for old in self.replay.draw(self.config.replays)]
+                for name in ("mean_rho", "clipped_share", "policy_lag"):
+                    metrics[f"replay/{name}"] = sum(found[f"vtrace/{name}"] for found in again) / len(again)
+        finally:  # whatever became of it, the unroll is used up
+            self.version += 1
+            self.env_steps += trajectory.num_steps + trajectory.num_steps_elsewhere
         return metrics
 
     def step(self, trajectory: Trajectory) -> dict[str, Tensor | float]:

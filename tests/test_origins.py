@@ -31,7 +31,7 @@ def test_who_wins(file):
     assert described(config, origins) == [
         f"{file}: env passive-match, reward_scale 0.5",
         "preset of passive-match: num_products 64, total_steps 40000000, baseline_cost 2.0, "
-        "foresight_cost 10.0, max_grad_norm 10.0",
+        "foresight_cost 100.0, max_grad_norm 10.0",
         "command line: --seed 4",
     ]
     config, origins, _ = settle({"env": "memory-len"}, file)

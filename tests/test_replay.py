@@ -9,6 +9,7 @@ import torch
 from agents.actor import Actor, make_envs
 from agents.checkpoint_format import join_state, split_state
 from agents.config import Config
+from agents.guard import NonFiniteUpdates
 from agents.learner import Learner
 from agents.network import make_network
 from agents.replay import Replay
@@ -168,6 +169,19 @@ def test_the_learner_steps_on_the_new_unroll_and_then_on_drawn_ones():
         assert metrics["replay/mean_rho"] == sum(a["vtrace/mean_rho"] for a in again) / 2
         actor.version = learner.version
     assert max(lags) > 0
+
+
+def test_an_unroll_counts_where_too_many_updates_are_skipped():
+    """The actor has gone on from it, so a run that is resumed must, too.
+
+    Mutation: counted after the steps.
+    """
+    learner, actor = new_learner(max_skipped_updates=2, replays=2)
+    unroll = actor.unroll(actor.allocate(T))
+    unroll.rewards[unroll.valid] = np.nan
+    with pytest.raises(NonFiniteUpdates):
+        learner.update(unroll)
+    assert (learner.version, learner.env_steps) == (1, unroll.num_steps)
 
 
 def test_without_replays_nothing_is_kept():
