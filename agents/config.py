@@ -146,19 +146,28 @@ class Config:
 
 
 FORESIGHT = {
+    "num_envs": 8,  # more updates for each env step
+    "learning_rate": 1e-3,
+    "exploration_floor": 1.0,  # until it knows that it pays, an agent has no reason to look at what it needs
+    "exploration_cost": 3e-3,
     "num_products": 64,
     "foresight_cost": 100.0,
     "baseline_cost": 2.0,
     "max_grad_norm": 10.0,  # the foresight's gradient is large, and would take all of a smaller one
+    "replays": 1,  # what foresight learns is true of old unrolls, too
+    "replay_size": 256,
 }
 """What pays depends on something seen long ago and on something seen now: rewards alone don't teach that."""
 
-MATCH = {
+MATCH = FORESIGHT | {
     "reward_scale": 0.1,  # the last reward is 10: scaled to 1, the size that the defaults are made for
-    "total_steps": 40_000_000,
-    **FORESIGHT,
+    "total_steps": 10_000_000,
+    "foresight_cost": 30.0,  # there are more rewards to foretell
 }
 """Which pad pays depends on a colour, and on where its like lies."""
+
+MEMORY = FORESIGHT | {"unroll_length": 32}  # more updates for each env step; episodes are short
+"""Which end of the hallway pays depends on an object, and on where its like lies."""
 
 TMAZE = {
     "total_steps": 1_000_000,
@@ -167,18 +176,6 @@ TMAZE = {
     "exploration_cost": 5e-5,  # one try in a long corridor loses the walk
 }
 """Every step of a long walk has to be right, and by itself weighs next to nothing."""
-
-MEMORY = {
-    "num_envs": 8,  # more updates for each env step
-    "unroll_length": 32,  # likewise; episodes are short
-    "learning_rate": 1e-3,
-    "exploration_floor": 1.0,  # until it knows that it pays, an agent has no reason to turn to the object
-    "exploration_cost": 3e-3,
-    "replays": 1,
-    "replay_size": 256,
-    **FORESIGHT,
-}
-"""Which end of the hallway pays depends on an object, and on where its like lies."""
 
 PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE}
 PRESETS |= {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}

@@ -21,17 +21,19 @@ def file(tmp_path):
 def test_who_wins(file):
     """Mutations: any two of the four exchanged; the preset of the default task in place of the file's."""
     config, origins, notes = settle({"seed": 4}, file)
-    assert (config.reward_scale, config.total_steps, config.seed) == (0.5, 40_000_000, 4)
+    assert (config.reward_scale, config.total_steps, config.seed) == (0.5, 10_000_000, 4)
     preset = PRESETS["passive-match"]
-    assert Config(**{**preset, "env": "passive-match", "reward_scale": 0.5, "seed": 4}) == config
+    said = {"env": "passive-match", "reward_scale": 0.5, "num_envs": 32, "seed": 4}
+    assert Config(**{**preset, **said}) == config
     by_preset = dict.fromkeys(preset, "preset of passive-match")
     by_file = dict.fromkeys(("env", "reward_scale", "num_envs"), str(file))
     assert origins == {**by_preset, **by_file, "seed": FLAG}
     assert notes == []
     assert described(config, origins) == [
         f"{file}: env passive-match, reward_scale 0.5",
-        "preset of passive-match: num_products 64, total_steps 40000000, baseline_cost 2.0, "
-        "foresight_cost 100.0, max_grad_norm 10.0",
+        "preset of passive-match: num_products 64, total_steps 10000000, learning_rate 0.001, "
+        "exploration_cost 0.003, exploration_floor 1.0, baseline_cost 2.0, foresight_cost 30.0, replays 1, "
+        "replay_size 256, max_grad_norm 10.0",
         "command line: --seed 4",
     ]
     config, origins, _ = settle({"env": "memory-len"}, file)

@@ -246,7 +246,7 @@ def test_the_commands_make_the_runs_again(tmp_path):
     assert any(
         line.startswith("for core in lstm memoryless; do for seed in 1 2 5; do\n") for line in commands
     )
-    assert any("passive-match --core ur-lstm --total-steps 40000000 --seed 0" in line for line in commands)
+    assert any("passive-match --core ur-lstm --total-steps 10000000 --seed 0" in line for line in commands)
     words = unfolded(commands, tmp_path)
     made = [read_settings(parse(Arguments, "train", one), one).config for one in words]
     assert sorted(made, key=repr) == sorted((run.config for run in runs), key=repr)
