@@ -57,6 +57,11 @@ def make_code(space: spaces.Space) -> OneHot | Flatten | Thumbnail:
     return encoder
 
 
+def takes_all(rewards: Tensor) -> bool:
+    """Whether rows without reward are looked at, too: to find the others the host would wait for a GPU."""
+    return rewards.is_cuda
+
+
 class Foresight(nn.Module):
     """The head, and the code of what it foretells, with its mean over rewards."""
 
@@ -78,11 +83,8 @@ class Foresight(nn.Module):
         return torch.cat([self.code(observations), self.action_code(actions)], -1)
 
     def rewarded(self, observations: Tensor, actions: Tensor, rewards: Tensor) -> tuple[Rows, Tensor]:
-        """Where in [T, B] there was a reward, and the codes there, [..., D].
-
-        On a GPU all rows: to find fewer the host would have to wait for it.
-        """
-        rows: Rows = (slice(None), slice(None)) if rewards.is_cuda else rewards.nonzero(as_tuple=True)
+        """Where in [T, B] there was a reward, and the codes there, [..., D]; all rows where `takes_all`."""
+        rows: Rows = (slice(None), slice(None)) if takes_all(rewards) else rewards.nonzero(as_tuple=True)
         return rows, self.codes(observations[rows], actions[rows])
 
     @torch.no_grad()
@@ -122,12 +124,12 @@ class Foresight(nn.Module):
             rewards: [T, B], 0 where there was none.
 
         Returns:
-            [K] int64 indices of entries, and [T, B, K] rewards times codes less their mean. On a GPU all D
-            entries: to find fewer the host would have to wait for it.
+            [K] int64 indices of entries, and [T, B, K] rewards times codes less their mean; all D entries
+            where `takes_all`.
         """
         rows, codes = self.rewarded(observations, actions, rewards)
         codes = codes - self.code_sum / self.reward_sum.clamp(min=torch.finfo(torch.float32).tiny)
-        if rewards.is_cuda:
+        if takes_all(rewards):
             entries = torch.arange(codes.shape[-1], device=codes.device)
         else:
             known = (self.head.weight != 0).any(1) | (self.head.bias != 0)

@@ -9,7 +9,9 @@ import torch
 from gymnasium import spaces
 from test_learner import new_learner, unrolls
 
+from agents import foresight as foresight_module
 from agents.foresight import Foresight, foresight_loss, foresight_targets
+from agents.learner import what_paid
 
 T, B, D, A = 6, 3, 4, 3
 
@@ -169,6 +171,25 @@ def test_entries_that_there_is_something_to_learn_about():
     mean = foresight.code_sum / foresight.reward_sum
     expected = rewards[..., None] * (foresight.codes(observations, actions) - mean)
     assert torch.equal(gains, expected[..., entries])
+
+
+def test_a_gpu_does_the_same_with_all_rows(monkeypatch):
+    """Loss, gradients and mean are those of rewarded rows and known entries alone.
+
+    Mutation: rows without reward in the mean.
+    """
+    found = []
+    for everything in (False, True):
+        if everything:
+            monkeypatch.setattr(foresight_module, "takes_all", lambda rewards: True)
+        learner, envs = new_learner(foresight_cost=0.7, learning_rate=1e-2, learning_rate_final=1e-2)
+        for trajectory in unrolls(learner, envs, 5, 8):
+            metrics = learner.step(trajectory)
+        entries, _ = learner.network.foresight.gains(*what_paid(trajectory))
+        found.append((len(entries), learner.network.state_dict(), metrics["loss/foresight"]))
+    assert 0 < found[0][0] < found[1][0]
+    torch.testing.assert_close(found[0][1:], found[1][1:])
+    assert found[0][1]["foresight.head.weight"].any()
 
 
 def test_the_mean_code():
