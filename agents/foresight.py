@@ -79,7 +79,7 @@ class Foresight(nn.Module):
         self.register_buffer("reward_sum", torch.zeros(()))
 
     def codes(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """What was seen and done: [T, B, *shape] and [T, B] int64 -> [T, B, D]."""
+        """What was seen and done: [..., *shape] and [...] int64 -> [..., D]."""
         return torch.cat([self.code(observations), self.action_code(actions)], -1)
 
     def rewarded(self, observations: Tensor, actions: Tensor, rewards: Tensor) -> tuple[Rows, Tensor]:

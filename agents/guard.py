@@ -192,7 +192,6 @@ def bad_entries(tensor: Tensor) -> Iterator[tuple[int, int, float]]:
 
 def save_unroll(path: Path, trajectory: Trajectory) -> None:
     """Writes an unroll's tensors by name, as safetensors."""
-    tensors = {f"inputs/{name}": tensor for name, tensor in trajectory.inputs._asdict().items()}
-    tensors |= {f"core_state/{i}": tensor for i, tensor in enumerate(trajectory.core_state)}
-    tensors |= trajectory.transitions()
+    core_state = {f"core_state/{i}": tensor for i, tensor in enumerate(trajectory.core_state)}
+    tensors = trajectory.by_name() | core_state
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)

@@ -17,7 +17,6 @@ from agents.config import Config
 from agents.config_checks import check
 from agents.metrics import short
 from agents.runners.remote import give
-from agents.runners.slots import tensors_of
 from agents.training import Training
 from agents.trajectory import Trajectory
 
@@ -142,8 +141,7 @@ def loads(
 
 def bytes_of(trajectory: Trajectory) -> int:
     """Bytes of an unroll on its way."""
-    tensors = [*tensors_of(trajectory).values(), *trajectory.core_state]
-    return sum(tensor.nbytes for tensor in tensors)
+    return sum(tensor.nbytes for tensor in trajectory.tensors())
 
 
 def measure(config: Config, seconds: float) -> Parts:

@@ -221,9 +221,8 @@ class Training:
         episodes = Episodes.concatenate(self._gathered.episodes)
         ranks = self.group.gather({"figures": figures, "episodes": episodes._asdict()})
         episodes = Episodes.concatenate([Episodes(**rank["episodes"]) for rank in ranks])
-        scalars |= (
-            episode_metrics(episodes) | gate_scalars | mean_figures([rank["figures"] for rank in ranks])
-        )
+        scalars |= episode_metrics(episodes) | gate_scalars
+        scalars |= mean_figures([rank["figures"] for rank in ranks])
         scalars["speed/updates"] = self.learner.version
         self.learner.guard.keep()
         scalars["learner/skipped_updates"] = self.learner.guard.num_skipped

@@ -156,6 +156,10 @@ class Trajectory:
         """Rows of context, W."""
         return len(self.inputs.resets) - len(self.actions) - 1
 
+    def by_name(self) -> dict[str, Tensor]:
+        """Every tensor of it by name, but for the core state."""
+        return {f"inputs/{name}": field for name, field in self.inputs._asdict().items()} | self.transitions()
+
     def tensors(self) -> list[Tensor]:
         """Every tensor of it, always in the same order."""
         return [*self.inputs, *self.core_state, *self.transitions().values()]

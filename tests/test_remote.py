@@ -12,7 +12,6 @@ from gymnasium.spaces import Box
 
 from agents.actor import Actor
 from agents.runners.remote import Failed, RemoteActor, RemoteJob, give, pack, take, unpack
-from agents.runners.slots import tensors_of
 from agents.runners.worker import IN_STEP
 from agents.trajectory import Trajectory
 
@@ -47,8 +46,8 @@ def test_what_it_hands_over(tmp_path):
         expected = actor.unroll(actor.allocate(T))
         out = Trajectory.allocate(T, B, SPACE, A, pin=False)
         found = unpack(sent, out)
-        for name, tensor in tensors_of(expected).items():
-            assert torch.equal(tensors_of(found)[name], tensor), name
+        for name, tensor in expected.by_name().items():
+            assert torch.equal(found.by_name()[name], tensor), name
         assert all(torch.equal(a, b) for a, b in zip(found.core_state, expected.core_state, strict=True))
         assert (found.version, found.num_steps) == (version, expected.num_steps)
         assert found.episodes.lengths.tolist() == expected.episodes.lengths.tolist()
@@ -63,9 +62,7 @@ def test_nothing_is_copied_on_the_way(tmp_path):
     actor = Actor(recipe.make_envs(B, 5, 1), recipe.make_network(SPACE, A), seed=6)
     made = actor.unroll(actor.allocate(T))
     sent = pack(made, 0, 0.0, 0.0)
-    assert all(
-        np.shares_memory(sent.arrays[name], tensor.numpy()) for name, tensor in tensors_of(made).items()
-    )
+    assert all(np.shares_memory(sent.arrays[name], tensor.numpy()) for name, tensor in made.by_name().items())
 
 
 @pytest.mark.parametrize("name", ["look", "leave", "whereabouts"])

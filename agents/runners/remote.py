@@ -14,7 +14,6 @@ import torch
 
 from agents.actor import Actor
 from agents.network import Network
-from agents.runners.slots import tensors_of
 from agents.runners.worker import MAX_TEXT, LeaveError, Recipe, Watched, make_board
 from agents.trajectory import Episodes, Trajectory
 
@@ -38,7 +37,7 @@ class Unroll(NamedTuple):
     """An unroll on its way: arrays, which the other end reads where they lie."""
 
     arrays: dict[str, np.ndarray]
-    """Those of `tensors_of`."""
+    """Those of `Trajectory.by_name`."""
     core_state: tuple[np.ndarray, ...]
     version: int
     episodes: Episodes
@@ -195,7 +194,7 @@ def give(weights: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
 def pack(made: Trajectory, num_begun: int, env_s: float, unroll_s: float) -> Unroll:
     """An unroll for the way to the learner, which copies it before the actor's buffers are filled again."""
     return Unroll(
-        arrays={name: tensor.numpy() for name, tensor in tensors_of(made).items()},
+        arrays={name: tensor.numpy() for name, tensor in made.by_name().items()},
         core_state=tuple(tensor.numpy() for tensor in made.core_state),
         version=made.version,
         episodes=made.episodes,
@@ -208,7 +207,7 @@ def pack(made: Trajectory, num_begun: int, env_s: float, unroll_s: float) -> Unr
 
 def unpack(unroll: Unroll, out: Trajectory) -> Trajectory:
     """Writes an unroll that has come into a part of a batch; returns it."""
-    for name, tensor in tensors_of(out).items():
+    for name, tensor in out.by_name().items():
         np.copyto(tensor.numpy(), unroll.arrays[name])
     out.core_state = tuple(torch.tensor(array) for array in unroll.core_state)
     out.version, out.episodes, out.num_steps = unroll.version, unroll.episodes, unroll.num_steps

@@ -40,7 +40,7 @@ class Slots:
         self.num_slots, self.columns = num_slots, columns
         self._core_names = [f"core/{i}" for i in range(len(core_state))]
         T, B = batch.actions.shape
-        tensors = tensors_of(batch) | dict(zip(self._core_names, core_state, strict=True))
+        tensors = batch.by_name() | dict(zip(self._core_names, core_state, strict=True))
         layout = {
             name: ((num_slots, *tensor.shape), tensor.cpu().numpy().dtype) for name, tensor in tensors.items()
         }
@@ -122,9 +122,3 @@ def allocate_slots(
         unroll_length, num_envs, space, num_actions, pin=False, context_length=context_length
     )
     return Slots(batch, core_state, num_slots=num_slots, columns=columns)
-
-
-def tensors_of(batch: Trajectory) -> dict[str, Tensor]:
-    """The tensors of an unroll by name, but for the core state."""
-    inputs = {f"inputs/{name}": tensor for name, tensor in batch.inputs._asdict().items()}
-    return inputs | batch.transitions()
