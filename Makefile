@@ -23,7 +23,7 @@ check: .venv/ready
 	$(PY) -m mypy
 
 torture: .venv/ready
-	$(PY) -m pytest -m slow $(wildcard tests/test_torture_*.py) $(ARGS)
+	$(PY) -m pytest -m slow --numprocesses 0 $(wildcard tests/test_torture_*.py) $(ARGS)
 
 bench: .venv/ready
 	$(PY) -m scripts.benchmark envs

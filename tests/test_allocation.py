@@ -64,7 +64,11 @@ def test_both_parameters_are_set(monkeypatch):
     assert library.told == {-1: 2**31 - 1, -3: 2**30}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
 
 
-@pytest.mark.parametrize("found", [OSError("no library"), TypeError("no name"), object()], ids=repr)
+@pytest.mark.parametrize(
+    "found",
+    [OSError("no library"), TypeError("no name"), object()],
+    ids=["no library", "no name", "no function"],
+)
 def test_where_there_is_no_such_allocator(monkeypatch, found):
     """It is looked for once, and no more is done. Mutation: an error let through on another system."""
     looked_for = []
