@@ -6,9 +6,10 @@ core that is to foretell it must keep what decides which choice pays, long befor
 is a value function with vectors for rewards: successor features (Barreto et al. 2017, arXiv 1606.05312,
 eq. 3) that count only where there is reward.
 
-The codes are taken from their mean over rewards. What is seen with every reward, such as walls, tells only
+Most of the codes' mean over rewards is taken off. What is seen with every reward, such as walls, tells only
 whether there will be one, which mostly nobody can know: a hundred such entries, all off by the same, would
-drown the few that tell one reward from another.
+drown the few that tell one reward from another. A rest is left, for whether there will be one is worth
+foretelling, too.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,8 @@ THUMBNAIL_SIZE = 7
 """Rows and columns of an image's code."""
 REMEMBERED = 0.99
 """Share of what the mean code is made of that an unroll leaves in it: it spans some hundred unrolls."""
+TAKEN_OFF = 0.8
+"""Share of the mean that is taken off codes. What it does to learning: docs/results, MiniGrid's Memory."""
 
 
 class Thumbnail(nn.Module):
@@ -124,11 +127,12 @@ class Foresight(nn.Module):
             rewards: [T, B], 0 where there was none.
 
         Returns:
-            [K] int64 indices of entries, and [T, B, K] rewards times codes less their mean; all D entries
-            where `takes_all`.
+            [K] int64 indices of entries, and [T, B, K] rewards times codes less most of their mean; all D
+            entries where `takes_all`.
         """
         rows, codes = self.rewarded(observations, actions, rewards)
-        codes = codes - self.code_sum / self.reward_sum.clamp(min=torch.finfo(torch.float32).tiny)
+        mean = self.code_sum / self.reward_sum.clamp(min=torch.finfo(torch.float32).tiny)
+        codes = codes - TAKEN_OFF * mean
         if takes_all(rewards):
             entries = torch.arange(codes.shape[-1], device=codes.device)
         else:

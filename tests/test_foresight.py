@@ -109,7 +109,7 @@ def test_what_the_learner_makes_of_it(context_length, known):
 
     Mutations: the weight left out; the wrong rows where there is context; targets that carry a gradient; the
     head reading something else; entries left out that are known by their bias alone, or new; the mean of the
-    codes left in.
+    codes left in, or taken off wholly.
     """
     learner, envs = new_learner(foresight_cost=0.7)
     plain, _ = new_learner()
@@ -138,7 +138,7 @@ def test_what_the_learner_makes_of_it(context_length, known):
     foresight, rewards = learner.network.foresight, trajectory.rewards
     foretold = foresight.head(output)
     codes = foresight.codes(trajectory.inputs.observations[context_length:-1], trajectory.actions)
-    codes[..., :2] -= 0.3  # the mean
+    codes[..., :2] -= 0.8 * 0.3  # of the mean
     discounts = learner.config.discount * ~trajectory.terminated
     targets = foresight_targets(rewards[..., None] * codes, discounts, foretold.detach(), trajectory.valid)
     expected = foresight_loss(foretold[:-1], targets, trajectory.valid)
@@ -169,7 +169,7 @@ def test_entries_that_there_is_something_to_learn_about():
     entries, gains = foresight.gains(observations, actions, rewards)
     assert entries.tolist() == [0, 2, 3, 4, 6 + 0, 6 + 2]  # 4 and 6 are not seen with it, for once
     mean = foresight.code_sum / foresight.reward_sum
-    expected = rewards[..., None] * (foresight.codes(observations, actions) - mean)
+    expected = rewards[..., None] * (foresight.codes(observations, actions) - 0.8 * mean)
     assert torch.equal(gains, expected[..., entries])
 
 
