@@ -162,7 +162,6 @@ FORESIGHT = {
 MATCH = FORESIGHT | {
     "reward_scale": 0.1,  # the last reward is 10: scaled to 1, the size that the defaults are made for
     "total_steps": 10_000_000,
-    "foresight_cost": 30.0,  # apples pay, too, and are foretold with the rest
 }
 """Which pad pays depends on a colour, and on where its like lies."""
 

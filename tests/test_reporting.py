@@ -7,6 +7,8 @@ import re
 import shlex
 import subprocess
 from html.parser import HTMLParser
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from programs import assert_one_line
 
 from agents.config import PRESETS, Config
 from agents.origins import settle
-from agents.reporting.charts import band_of
+from agents.reporting.charts import band_of, lines_of_card
 from agents.reporting.commands import commands_of
 from agents.reporting.diagnoses import cue_curves, picture_of, representative
 from agents.reporting.groups import all_labels, notes, sort_runs
@@ -277,6 +279,26 @@ def test_the_curve_of_a_group(tmp_path):
     assert (grid[0], grid[-1]) == (1.0, 12.0)
     assert (middle[0], middle[-1]) == (0.0, 1.0)
     assert (np.diff(grid) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("memoryless", "places"),
+    [
+        (0.98, {0.5: "chance", 0.99: "oracle\nbest memoryless"}),
+        (0.5, {0.5: "best memoryless\nchance", 1.0: "oracle"}),
+        (0.7, {0.5: "chance", 0.7: "best memoryless", 1.0: "oracle"}),
+    ],
+)
+def test_names_of_near_lines_do_not_cover_each_other(memoryless, places):
+    """Each height has its line; near ones have their names one above the other, midway.
+
+    Mutations: names at each line; the lower name on top; one line for those that are near.
+    """
+    axes = MagicMock()
+    card = SimpleNamespace(chance=0.5, memoryless=memoryless, oracle=1.0)
+    lines_of_card(axes, SimpleNamespace(card=card))
+    assert sorted(call.args[0] for call in axes.axhline.mock_calls) == sorted([0.5, memoryless, 1.0])
+    assert {call.args[1]: call.args[2] for call in axes.text.mock_calls} == places
 
 
 def diagnosed(run, state, lag=(0, 1, 2)):

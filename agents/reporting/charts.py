@@ -16,6 +16,10 @@ COLOURS = ("#3b82c4", "#e0812b", "#2f9e6b", "#d1495b", "#8e6cc9", "#22a2b0", "#a
 GREY = "#8a8f99"
 """Of the control."""
 DASHES = ("-", "--", "-.")
+DOTS = (0, (2, 3))
+"""Of what a task allows."""
+NEAR = 0.05
+"""Success; lines no further apart have their names in one place, one above the other."""
 NUM_GRID_POINTS = 120
 NUM_RESAMPLES = 1_000
 """Of a curve's band; a drawing shows no more."""
@@ -66,21 +70,31 @@ def draw_curves(axes: Any, task: Task, x: str, styles: dict[str, Style]) -> None
 
 
 def lines_of_card(axes: Any, task: Task) -> None:
-    """What the task allows: chance, the best policy without memory, the oracle; equal ones share a line."""
-    assert task.card is not None
-    named: dict[float, list[str]] = {}
-    for name in ("chance", "memoryless", "oracle"):
-        told = "best memoryless" if name == "memoryless" else name
-        named.setdefault(round(getattr(task.card, name), 4), []).append(told)
-    for value, names in named.items():
-        reference(axes, value, "\n".join(names))
+    """What the task allows: chance, the best policy without memory, the oracle; near ones share a place."""
+    card = task.card
+    assert card is not None
+    heights = {"chance": card.chance, "best memoryless": card.memoryless, "oracle": card.oracle}
+    places: list[list[str]] = []
+    for name in sorted(heights, key=heights.__getitem__):
+        if not places or heights[name] - heights[places[-1][-1]] > NEAR:
+            places.append([])
+        places[-1].append(name)
+    for names in places:
+        for name in names:
+            line(axes, heights[name])
+        told = "\n".join(reversed(names))  # the highest on top
+        beside(axes, sum(heights[name] for name in names) / len(names), told)
 
 
-def reference(axes: Any, value: float, name: str) -> None:
-    """A line at a height, with its name beside the axes."""
-    axes.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (2, 3)))
+def line(axes: Any, height: float) -> None:
+    """A dotted line at a height."""
+    axes.axhline(height, color=GREY, linewidth=0.8, linestyle=DOTS)
+
+
+def beside(axes: Any, height: float, text: str) -> None:
+    """Words to the right of the axes."""
     place = {"transform": axes.get_yaxis_transform(), "fontsize": "small", "color": GREY}
-    axes.text(1.01, value, name, va="center", **place)
+    axes.text(1.01, height, text, va="center", **place)
 
 
 def band_of(
@@ -132,11 +146,11 @@ def draw_horizon(axes: Any, horizon: Horizon, labels: Sequence[str], styles: dic
         axes.errorbar(
             at, middle, errors, marker="o", markersize=3.5, linewidth=1.4, capsize=2, **styles[label]
         )
-    reference(axes, HELD, f"{HELD:g}")
+    line(axes, HELD)
+    beside(axes, HELD, f"{HELD:g}")
     chances = [(d, task.card.chance) for d, task in horizon.tasks.items() if task.card is not None]
-    axes.plot(*zip(*chances, strict=True), color=GREY, linewidth=0.8, linestyle=(0, (2, 3)))
-    place = {"transform": axes.get_yaxis_transform(), "fontsize": "small", "color": GREY}
-    axes.text(1.01, chances[-1][1], "chance", va="center", **place)
+    axes.plot(*zip(*chances, strict=True), color=GREY, linewidth=0.8, linestyle=DOTS)
+    beside(axes, chances[-1][1], "chance")
     axes.set_xticks(delays, [f"{delay:g}" for delay in delays])
     axes.minorticks_off()
     axes.set(xlabel=horizon.option, ylabel="success", ylim=(-0.03, 1.03))
@@ -150,5 +164,6 @@ def draw_cue(axes: Any, cues: dict[str, CueCurve], styles: dict[str, Style]) -> 
         axes.fill_between(cue.lag, cue.low, cue.high, color=style["color"], alpha=0.18, linewidth=0)
         axes.plot(cue.lag, cue.observation, linewidth=0.9, color=style["color"], linestyle=":")
         chance = cue.chance
-    reference(axes, chance, "chance")
+    line(axes, chance)
+    beside(axes, chance, "chance")
     axes.set(xlabel="steps since the cue", ylabel="cue read by a linear probe", ylim=(-0.03, 1.03))
