@@ -32,7 +32,7 @@ def test_who_wins(file):
     assert described(config, origins) == [
         f"{file}: env passive-match, reward_scale 0.5",
         "preset of passive-match: num_products 64, total_steps 10000000, learning_rate 0.001, "
-        "exploration_cost 0.003, exploration_floor 1.0, baseline_cost 2.0, foresight_cost 30.0, replays 1, "
+        "exploration_cost 0.003, exploration_floor 1.0, baseline_cost 2.0, foresight_cost 100.0, replays 1, "
         "replay_size 256, max_grad_norm 10.0",
         "command line: --seed 4",
     ]
