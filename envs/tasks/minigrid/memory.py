@@ -42,7 +42,7 @@ EAST, SOUTH, NORTH = 0, 1, 3
 
 BUDGETS = {
     ("MiniGrid-MemoryS7-v0", 7): "500 k steps, ur-lstm (docs/results)",
-    ("MiniGrid-MemoryS9-v0", 3): "800 k steps, lstm; ur-lstm with four seeds of five (docs/results)",
+    ("MiniGrid-MemoryS9-v0", 3): "800 k steps, ur-lstm (docs/results)",
     ("MiniGrid-MemoryS13-v0", 7): "3 M steps, ur-lstm (docs/results)",
 }
 """What solves a task in a view: see `TaskCard`."""
