@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Unpack
 import numpy as np
 from gymnasium.spaces import MultiDiscrete
 
-from envs.card import TaskCard
+from envs.card import NOT_YET, TaskCard
 from envs.checks import finite_number, whole_number
 from envs.engine import EngineOptions, NativeVectorEnv
 from envs.scene import Scene
@@ -45,6 +45,7 @@ class _Match(NativeVectorEnv):
     kind: ClassVar[Literal["memory", "credit"]]
     chance: ClassVar[float]
     memoryless: ClassVar[float]
+    known_budget: ClassVar[str] = NOT_YET
     action_names = ("north", "south", "west", "east")
     palette = (
         Sprite("empty"),
@@ -112,6 +113,7 @@ class _Match(NativeVectorEnv):
             oracle=1.0,
             episode_length=steps,
             ends=f"termination after {steps} actions",
+            known_budget=cls.known_budget,
         )
 
     def cue(self) -> np.ndarray:
@@ -188,6 +190,7 @@ class PassiveMatch(_Match):
     kind = "memory"
     chance = 1 / 3
     memoryless = 1 / 3
+    known_budget = "delay 90: 10 M steps, ur-lstm, one seed (docs/results)"
 
 
 class ActiveMatch(_Match):
