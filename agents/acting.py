@@ -16,7 +16,7 @@ from agents.network import Network
 from agents.trajectory import Inputs, State, Trajectory
 from cores.kernels.acting import add_linear, choose, write_inputs, write_products
 from cores.kernels.products import panels
-from cores.kernels.table import table_sum_into
+from cores.kernels.table import Sums
 
 MIN_SPLIT = 2**26
 """Multiply-adds of a step from which several threads pay: with less they wait for each other longer than they
@@ -135,12 +135,11 @@ class HostActing(Acting):
         encoder, sums = self._network.encoder, self._sums
         flat = observations.numpy().reshape(len(observations), self._batch_size, -1)
         if isinstance(encoder, Embedding):
-            offsets, table, bias = (
-                tensor.detach().numpy() for tensor in (encoder.offsets, encoder.table, encoder.bias)
-            )
+            tensors = (encoder.offsets, encoder.table, encoder.bias)
+            table = Sums(*(tensor.detach().numpy() for tensor in tensors))
 
             def embedded(t: int) -> np.ndarray:
-                table_sum_into(flat[t], offsets, table, bias, sums)
+                table.write(flat[t], sums)
                 return sums
 
             return embedded

@@ -47,6 +47,23 @@ def test_gradients(num_threads):
         torch.set_num_threads(before)
 
 
+def test_what_was_never_seen_gets_no_gradient():
+    """Exactly none: Adam makes steps of what rounding leaves, however small.
+
+    Mutations: the gradient by a symbol 0 without its test whether one was seen; what came to others not taken
+    off it.
+    """
+    symbols, offsets, table, bias = made(torch.float32)
+    symbols[:, 1].clamp_(min=1)  # 0 is not among them
+    symbols[:, 5].clamp_(max=4)
+    table_sum(symbols, offsets, table.requires_grad_(), bias).backward(torch.randn(R, E))
+    codes = (offsets + symbols).unique()
+    seen = torch.zeros(len(table), dtype=torch.bool)
+    seen[codes] = True
+    assert not seen[offsets[1]]
+    assert torch.equal(table.grad.abs().sum(1) > 0, seen)
+
+
 def test_elsewhere_than_on_the_cpu():
     """In other number formats torch's own function serves; the sums are the same.
 
