@@ -46,6 +46,7 @@ def test_two_runs_on_one_folder(start, tmp_path, capsys):
     wait_for(lambda: first_point(tmp_path) and list(tmp_path.rglob("step-*/manifest.json")))
     (path,) = tmp_path.rglob("config.json")
     program.send_signal(signal.SIGSTOP)  # so that nothing changes meanwhile
+    os.waitpid(program.pid, os.WUNTRACED)  # all of its threads have stopped
     part = f"is being trained by process {program.pid} on {socket.gethostname()}"
     assert_one_line(train.main, ["--resume", path.parent], 2, tmp_path, capsys, part)
     assert evaluate.main([str(path.parent), "--episodes", "5"]) == 0

@@ -193,8 +193,9 @@ def test_saving_does_not_wait_for_the_disk(tmp_path, monkeypatch):
 
     training.step = last
     assert training.run()
-    assert len(written) == 2
-    assert written[0] < 40
+    first, *rest = written
+    assert first < 40
+    assert min(rest) >= 300
     assert_same_runs(training, train(small(tmp_path)))
 
 
