@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from agents.encoders import Flatten, OneHot, make_encoder
 from agents.loss import blank, masked_mean
+from cores.kernels.discounting import discounted_sums
 
 Rows = tuple[Tensor, ...] | tuple[slice, ...]
 
@@ -165,12 +166,7 @@ def foresight_targets(gains: Tensor, discounts: Tensor, foretold: Tensor, valid:
         [T, B, D].
     """
     own = torch.where(valid.unsqueeze(-1), gains, foretold[:-1])
-    factors = (discounts * valid).unsqueeze(-1)
-    targets = torch.empty_like(own)
-    following = foretold[-1]
-    for part, factor, target in reversed(list(zip(own, factors, targets, strict=True))):
-        following = torch.addcmul(part, factor, following, out=target)
-    return targets
+    return discounted_sums(own, discounts * valid, foretold[-1])
 
 
 def foresight_loss(foretold: Tensor, targets: Tensor, valid: Tensor) -> Tensor:

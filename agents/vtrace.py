@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cores.kernels.discounting import discounted_sums
+
 
 class VTraceReturns(NamedTuple):
     """What V-trace gives the learner, both [T, B] and without gradient."""
@@ -70,11 +72,7 @@ def vtrace(
     deltas = rhos.clamp(max=rho_bar) * (rewards + discounts * next_values - values)
     decays = discounts * lambda_ * rhos.clamp(max=c_bar)
 
-    corrections = torch.empty_like(values)  # v_s - V(x_s)
-    correction = torch.zeros_like(bootstrap_value)
-    for t in reversed(range(len(values))):
-        correction = torch.addcmul(deltas[t], decays[t], correction, out=corrections[t])
-    vs = values + corrections
+    vs = values + discounted_sums(deltas, decays, torch.zeros_like(bootstrap_value))
 
     next_vs = torch.cat([vs[1:], bootstrap_value[None]])
     pg_advantages = rhos.clamp(max=pg_rho_bar) * (rewards + discounts * next_vs - values)
