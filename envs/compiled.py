@@ -73,6 +73,20 @@ def user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "longhold" / "kernels"
 
 
+def _named_by_content(record: Any) -> tuple[str, tuple[int]]:
+    """Return what stands for a record in the names of compiled functions that take it.
+
+    numba takes the number of the type in its process. The first record of two processes then bears one
+    name, whatever its fields are, and where a third loads both from the cache the functions of one kernel
+    run for the other: a world of 9 cells handled as one of 17, wrong in silence or without an end
+    (https://github.com/numba/numba/issues/10486 is of the same kind).
+    """
+    return type(record).__name__, (int.from_bytes(hashlib.sha256(record.name.encode()).digest()[:8]),)
+
+
+_records: Any = numba.types.Record
+_records.mangling_args = property(_named_by_content)
+
 _CACHE = open_cache(user_cache(), source_hash(SOURCES))
 
 

@@ -160,3 +160,34 @@ def test_a_task_elsewhere_is_never_stale(tmp_path, begin):
             [sys.executable, "-B", "-c", STEP], cwd=ROOT, env=environment, text=True, capture_output=True
         )
         assert done.stdout == f"{number} {number}.0 None\n", done.stderr
+
+
+PLAY = """
+import sys, zlib, numpy as np
+from envs import make_vector_env
+for id in sys.argv[1:]:
+    env = make_vector_env(id, 2)
+    seen = [env.reset()[0]] + [env.step(np.array([t % 3, 2]))[0] for t in range(40)]
+    stats = env._kernel.stats
+    print(id, zlib.crc32(np.stack(seen).tobytes()))
+print("from the cache:", not stats.cache_misses)
+"""
+
+
+def test_kernels_of_two_processes_in_a_third(tmp_path):
+    """Loaded from the cache together, each calls functions of its own: records are named by their content.
+
+    Mutation: records named by numba, by when a process met them.
+    """
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+
+    def play(*ids: str) -> list[str]:
+        command = [sys.executable, "-c", PLAY, *ids]
+        done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    ids = "MiniGrid-MemoryS17Random-v0", "MiniGrid-MemoryS7-v0"
+    (first, compiled_first), (second, compiled_second) = (play(id) for id in ids)
+    assert compiled_first == compiled_second == "from the cache: False"
+    assert play(*ids) == [first, second, "from the cache: True"]
