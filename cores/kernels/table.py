@@ -2,7 +2,7 @@
 
 Source: none. An observation of K categories has K ones among sum(counts) entries: 147 among 980 for a 7 x 7
 view of MiniGrid. And most of its symbols are 0 (cells out of sight, doors that are no doors), so that the sum
-begins at that of all zeros, and only other symbols change it: about 40 rows are read in place of 980.
+begins at that of all zeros, and only other symbols change it: some 30 rows are read, in `MiniGrid-MemoryS13-v0`, in place of 147.
 """
 
 from typing import Any
