@@ -2,8 +2,8 @@
 
 Source: none. An observation of K categories has K ones among sum(counts) entries: 147 among 980 for a 7 x 7
 view of MiniGrid. And most of its symbols are 0 (cells out of sight, doors that are no doors), so that the sum
-begins at that of all zeros, and only other symbols change it: in MiniGrid's MemoryS13 some 30 rows are read in
-place of 147.
+begins at that of all zeros, and only other symbols change it: in MiniGrid's MemoryS13 some 30 rows are read
+in place of 147.
 """
 
 from typing import Any
