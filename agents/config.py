@@ -177,7 +177,7 @@ TMAZE = {
 """Every step of a long walk has to be right, and by itself weighs next to nothing."""
 
 PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE}
-PRESETS |= {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH}
+PRESETS |= {"passive-match": MATCH, "active-match": MATCH, "key-to-door": MATCH | {"total_steps": 3_000_000}}
 for _size, _millions in {"S7": 0.5, "S9": 0.8, "S11": 2, "S13": 3, "S13Random": 3, "S17Random": 3}.items():
     PRESETS[f"MiniGrid-Memory{_size}-v0"] = MEMORY | {"total_steps": round(_millions * 1_000_000)}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
