@@ -168,7 +168,7 @@ MATCH = FORESIGHT | {
 ACTIVE_MATCH = MATCH | {
     "num_envs": 32,  # a colour seen at a glance, and not in every episode, is lost in the noise of 8
     "replay_size": 64,
-    "total_steps": 60_000_000,
+    "total_steps": 80_000_000,
 }
 """The colour has to be looked for, which pays only who remembers it, and has learnt what for."""
 
