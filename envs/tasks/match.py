@@ -213,6 +213,7 @@ class ActiveMatch(_Match):
     kind = "memory"
     chance = 1 / 3
     memoryless = 1 / 3
+    known_budget = "delay 90: 100 M steps, cr-lstm with t_max=100, one seed (docs/results)"
 
 
 class KeyToDoor(_Match):
@@ -238,3 +239,4 @@ class KeyToDoor(_Match):
     kind = "credit"
     chance = 0.028
     memoryless = 1.0
+    known_budget = "delay 90: 3 M steps, ur-lstm, lstm and memoryless, one seed each (docs/results)"

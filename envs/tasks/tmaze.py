@@ -132,7 +132,7 @@ class TMaze(NativeVectorEnv):
             oracle=1.0,
             episode_length=length + 1,
             ends=f"termination after {length + 1} actions",
-            known_budget="length 50: 1 M steps, each of four LSTMs; 250: 4 M, ur-lstm (docs/results)",
+            known_budget="length 50: 500 k steps, each of six cores; 500: 4 M, ur-lstm (docs/results)",
         )
 
     def cue(self) -> np.ndarray:
