@@ -204,7 +204,8 @@ def test_a_sweep_that_is_stopped_goes_on_to_the_bit(start, tmp_path, capsys):
     path, logs = write(tmp_path, TINY.replace("STEPS", "9_000")), tmp_path / "logs"
     words = [path, "--log-dir", logs, "--jobs", "2"]
     program = start("scripts.sweep", *words)
-    wait_for(lambda: len(list(logs.rglob("step-*/manifest.json"))) > 1 and first_point(logs))
+    wait_for(lambda: len({path.parents[2] for path in logs.rglob("step-*/manifest.json")}) > 1)
+    wait_for(lambda: first_point(logs))
     holder = f"is being trained by process {program.pid}"
     assert_one_line(sweep.main, words, 2, tmp_path / "none", capsys, holder)
     below = descendants(program.pid)
