@@ -45,7 +45,7 @@ class Consumer:
             tell=self.said.append,
         )
         self.last_rows, self.eras, self.lags = [None] * B, [[] for _ in range(B)], []
-        self.num_ended = Counter()  # by era
+        self.num_ended = Counter()  # by actor and era
 
     def process(self, actor):
         return self.runner._crew._actors[actor].process
@@ -116,7 +116,7 @@ class Consumer:
         else:
             assert first == self.last_rows[b]
         self.last_rows[b] = last
-        self.num_ended[era] += len(ended)
+        self.num_ended[int(b > 0), era] += len(ended)
 
     def check_versions(self, batch):
         versions = set()
@@ -130,7 +130,9 @@ class Consumer:
 
 @pytest.fixture(scope="module")
 def consumer(tmp_path_factory):
+    """With its actors begun: tests may be spread over workers, so any of them may be a worker's first."""
     consumer = Consumer(tmp_path_factory.mktemp("faults"))
+    consumer.take()
     yield consumer
     consumer.runner.close()
     assert not multiprocessing.active_children()
@@ -169,7 +171,7 @@ def test_nobody_runs_ahead(consumer):
 
 
 def last_line(consumer):
-    return [line for line in consumer.said if not line.startswith("    ")][-1]
+    return next((line for line in reversed(consumer.said) if not line.startswith("    ")), "")
 
 
 def name_of(actor, generation):
@@ -253,7 +255,7 @@ def test_an_actor_that_fails_is_replaced(consumer, fault, reason):
     line = last_line(consumer)
     assert line.startswith(f"{name_of(1, generation)} {reason}; replaced, ")
     begun = int((consumer.folder / "1.begun").read_text())
-    lost = begun - consumer.num_ended[generation_seed(SEED, generation) % ERAS]
+    lost = begun - consumer.num_ended[1, generation_seed(SEED, generation) % ERAS]
     assert consumer.runner._crew.num_dropped - dropped == lost
     assert f"{lost} unfinished episodes dropped" in line
     if fault == "raise":
