@@ -184,7 +184,14 @@ TMAZE = {
 }
 """Every step of a long walk has to be right, and by itself weighs next to nothing."""
 
-PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE}
+TMAZE_ACTIVE = TMAZE | {
+    "total_steps": 5_000_000,
+    "exploration_cost": 1e-3,  # at less nobody ever goes back for the cue, for which no reward asks
+    "exploration_floor": 0.3,
+}
+"""The cue has to be fetched, at one step of the walk, by a detour that leaves no step to spare."""
+
+PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE_ACTIVE}
 PRESETS |= {"passive-match": MATCH, "active-match": ACTIVE_MATCH}
 PRESETS["key-to-door"] = MATCH | {"total_steps": 3_000_000}
 for _size, _millions in {"S7": 0.5, "S9": 0.8, "S11": 2, "S13": 3, "S13Random": 3, "S17Random": 3}.items():
