@@ -191,7 +191,10 @@ TMAZE_ACTIVE = TMAZE | {
 }
 """The cue has to be fetched, at one step of the walk, by a detour that leaves no step to spare."""
 
-PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE_ACTIVE}
+MEMORY_LEN = {"total_steps": 1_000_000, "num_envs": 8, "replays": 1}
+"""One bit in hundred steps of noise: many updates find it, large batches don't."""
+
+PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE_ACTIVE, "memory-len": MEMORY_LEN}
 PRESETS |= {"passive-match": MATCH, "active-match": ACTIVE_MATCH}
 PRESETS["key-to-door"] = MATCH | {"total_steps": 3_000_000}
 for _size, _millions in {"S7": 0.5, "S9": 0.8, "S11": 2, "S13": 3, "S13Random": 3, "S17Random": 3}.items():

@@ -36,15 +36,15 @@ def test_who_wins(file):
         "replay_size 256, max_grad_norm 10.0",
         "command line: --seed 4",
     ]
-    config, origins, _ = settle({"env": "memory-len"}, file)
+    config, origins, _ = settle({"env": "concentration"}, file)
     assert config.total_steps == Config.total_steps
     assert "total_steps" not in origins
-    assert settle({"env": "memory-len"}, None) == (Config(env="memory-len"), {"env": FLAG}, [])
+    assert settle({"env": "concentration"}, None) == (Config(env="memory-len"), {"env": FLAG}, [])
     preset = PRESETS["tmaze"]
     assert settle({}, None) == (Config(**preset), dict.fromkeys(preset, "preset of tmaze"), [])
     # What a flag says is told, also where it says the default.
-    assert described(*settle({"env": "memory-len", "lambda_": 1.0}, None)[:2]) == [
-        "command line: --env memory-len, --lambda 1.0"
+    assert described(*settle({"env": "concentration", "lambda_": 1.0}, None)[:2]) == [
+        "command line: --env concentration, --lambda 1.0"
     ]
 
 
