@@ -39,7 +39,7 @@ def test_who_wins(file):
     config, origins, _ = settle({"env": "concentration"}, file)
     assert config.total_steps == Config.total_steps
     assert "total_steps" not in origins
-    assert settle({"env": "concentration"}, None) == (Config(env="memory-len"), {"env": FLAG}, [])
+    assert settle({"env": "concentration"}, None) == (Config(env="concentration"), {"env": FLAG}, [])
     preset = PRESETS["tmaze"]
     assert settle({}, None) == (Config(**preset), dict.fromkeys(preset, "preset of tmaze"), [])
     # What a flag says is told, also where it says the default.
