@@ -1,5 +1,6 @@
 """What a run is made of: one flat record, what its numbers may be, and its presets per task."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -40,8 +41,8 @@ class Config:
     num_envs: int = 32
     """Environments in a batch (B), of all actors together."""
     unroll_length: int = 0
-    """Steps per unroll (T), the reach of the gradient. 0: one whole episode and the step that resets it
-    where the task's episodes have a fixed length, else 128."""
+    """Steps per unroll (T), the reach of the gradient. 0: a whole episode and the step that resets it where
+    the task's episodes have a fixed length, several of them below 32 steps; else 128."""
     context_length: int = 0
     """Steps before each unroll (W) that the learner runs through again, with gradient and without loss: from
     every choice the gradient then reaches at least so far back. At most the unroll's length. 0: none."""
@@ -191,9 +192,7 @@ TMAZE_ACTIVE = TMAZE | {
 }
 """The cue has to be fetched, at one step of the walk, by a detour that leaves no step to spare."""
 
-MEMORY_LEN = {"total_steps": 1_000_000, "num_envs": 8, "replays": 1}
-"""One bit in hundred steps of noise: many updates find it, large batches don't."""
-
+MEMORY_LEN = {"total_steps": 1_000_000, "num_envs": 8, "replays": 1}  # many updates for each env step
 PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE_ACTIVE, "memory-len": MEMORY_LEN}
 PRESETS |= {"passive-match": MATCH, "active-match": ACTIVE_MATCH}
 PRESETS["key-to-door"] = MATCH | {"total_steps": 3_000_000}
@@ -203,6 +202,8 @@ for _size, _millions in {"S7": 0.5, "S9": 0.8, "S11": 2, "S13": 3, "S13Random": 
 
 DEFAULT_UNROLL_LENGTH = 128
 """For tasks whose episodes have no fixed length."""
+SHORTEST_UNROLL = 32
+"""Shorter episodes share an unroll: an update of fewer steps takes hardly less time."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "hidden_size": (1, 65_536),
@@ -245,9 +246,8 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Least and greatest value of each number."""
 
-MAY_CHANGE = {"total_steps", "device", "num_threads", "max_skipped_updates"}
-MAY_CHANGE |= {"precision", "runner", "ray_address", "num_actors", "max_policy_lag"}
-MAY_CHANGE |= {"actor_deadline_s", "max_actor_failures"}
+MAY_CHANGE = {"total_steps", "device", "precision", "num_threads", "num_actors", "max_skipped_updates"}
+MAY_CHANGE |= {"runner", "ray_address", "max_policy_lag", "actor_deadline_s", "max_actor_failures"}
 MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints"}
 """What a resumed run may do differently; all else would make it another run."""
 
@@ -258,11 +258,12 @@ def flag(field: str) -> str:
 
 
 def resolve_unroll_length(config: Config, card: TaskCard | None) -> int:
-    """Steps per unroll: the user's choice, or a whole episode and the step that resets it."""
+    """Steps per unroll: the user's choice, or whole episodes, each with the step that resets it."""
     if config.unroll_length:
         return config.unroll_length
     if card is not None and card.episode_length is not None:
-        return card.episode_length + 1
+        period = card.episode_length + 1
+        return period * math.ceil(SHORTEST_UNROLL / period)
     return DEFAULT_UNROLL_LENGTH
 
 

@@ -114,12 +114,14 @@ def test_options():
 
 @pytest.mark.parametrize("env", ["tmaze", "memory-len"])
 def test_unroll_length(env):
-    """The user's choice, else an episode and the step that resets it, else the default.
+    """The user's choice, else episodes, each with the step that resets it, else the default.
 
-    Mutation: an episode without that step (episodes would drift through the unrolls).
+    Mutations: an episode without that step (episodes would drift through the unrolls); 31 steps taken for
+    enough; an episode more than it takes.
     """
+    for length, steps in ((1, 33), (14, 32), (15, 34), (29, 62), (30, 32), (31, 33), (100, 102)):
+        assert resolve_unroll_length(Config(), task_card(env, length=length)) == steps
     card = task_card(env, length=20)
-    assert resolve_unroll_length(Config(), card) == 22
     assert resolve_unroll_length(Config(unroll_length=7), card) == 7
     assert resolve_unroll_length(Config(), None) == 128
     assert resolve_unroll_length(Config(), dataclasses.replace(card, episode_length=None)) == 128
