@@ -30,6 +30,7 @@ def test_a_bit_over_eight_steps(core, runner, tmp_path):
         seed=1,
         total_steps=50_000,
         num_envs=16,
+        unroll_length=SPAN + 2,
         discount=0.99,
         learning_rate=1e-2,
         learning_rate_final=0.0,

@@ -14,7 +14,13 @@ from agents.run_checks import check_run
 from agents.training import Training
 
 SMALL = Config(
-    env_opt=("length=2",), total_steps=300, num_envs=3, hidden_size=6, encoder_size=7, device="cpu"
+    env_opt=("length=2",),
+    total_steps=300,
+    num_envs=3,
+    unroll_length=4,
+    hidden_size=6,
+    encoder_size=7,
+    device="cpu",
 )
 
 

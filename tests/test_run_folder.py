@@ -52,4 +52,4 @@ def test_two_runs_on_one_folder(start, tmp_path, capsys):
     assert evaluate.main([str(path.parent), "--episodes", "5"]) == 0
     program.kill()
     program.communicate()
-    assert train.main(["--resume", str(path.parent), "--total-steps", "200"]) == 0
+    assert train.main(["--resume", str(path.parent), "--total-steps", "300"]) == 0
