@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 import shlex
 import subprocess
@@ -18,8 +19,9 @@ from programs import assert_one_line
 
 from agents.config import PRESETS, Config
 from agents.origins import settle
-from agents.reporting.charts import band_of, lines_of_card
+from agents.reporting.charts import band_of, lines_of_card, tick_labels
 from agents.reporting.commands import commands_of
+from agents.reporting.contents import panels_of
 from agents.reporting.diagnoses import cue_curves, picture_of, representative
 from agents.reporting.groups import all_labels, notes, sort_runs
 from agents.reporting.horizon import Point, find_horizons, held_in_words, longest_held, points
@@ -200,6 +202,39 @@ def test_the_horizon(tmp_path):
     assert [point.iqm for point in found] == pytest.approx([0.99, 0.95, 0.49])
     assert [point.worst for point in found] == pytest.approx([0.98, 0.94, 0.48])
     assert held_in_words(found, lambda p: p.worst) == "5"
+
+
+@pytest.mark.parametrize(("count", "titles"), [(6, 2 + 12 + 2), (7, 1 + 1 + 2)])
+def test_of_many_delays_the_sheet_shows_the_horizon_alone(count, titles, tmp_path):
+    """And the curves of all other tasks, beginning with a row of their own.
+
+    Mutations: six delays taken for many; all curves left out; no place left free beside the horizon.
+    """
+    for length in range(1, count + 1):
+        plant_all(tmp_path / str(length), {"lstm": [0.5]}, env_opt=(f"length={length}",))
+    plant_all(tmp_path / "other", {"lstm": [1.0]}, env="memory-size")
+    shown = [title for title, _ in panels_of(tasks_of(tmp_path), {})]
+    assert len(shown) == titles
+    assert shown[:2] == ["tmaze: memory horizon", ""]
+    assert shown.count("memory-size") == 2
+
+
+@pytest.mark.parametrize(
+    "delays", [(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 40, 90, 100), (100, 250, 260, 500), (3, 4)]
+)
+@pytest.mark.parametrize("wide", [True, False])
+def test_texts_of_delays_do_not_cover_each_other(delays, wide):
+    """The longest has one, and every other that is not too near to a longer one that has.
+
+    Mutations: the shortest first; places not on the axis's scale.
+    """
+    labels = tick_labels(delays, wide)
+    places = [(math.log(d) if wide else d) for d in delays]
+    share = [(place - places[0]) / (places[-1] - places[0]) for place in places]
+    assert labels[-1] == f"{delays[-1]}"
+    for k, label in enumerate(labels[:-1]):
+        longer = min(share[j] for j in range(k + 1, len(delays)) if labels[j])
+        assert label == (f"{delays[k]}" if longer - share[k] >= 0.07 else "")
 
 
 def literal_longest(delays, figures):

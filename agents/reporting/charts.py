@@ -20,6 +20,8 @@ DOTS = (0, (2, 3))
 """Of what a task allows."""
 NEAR = 0.05
 """Success; lines no further apart have their names in one place, one above the other."""
+NEAR_TICKS = 0.07
+"""Share of an axis that a tick's text takes."""
 NUM_GRID_POINTS = 120
 NUM_RESAMPLES = 1_000
 """Of a curve's band; a drawing shows no more."""
@@ -151,9 +153,20 @@ def draw_horizon(axes: Any, horizon: Horizon, labels: Sequence[str], styles: dic
     chances = [(d, task.card.chance) for d, task in horizon.tasks.items() if task.card is not None]
     axes.plot(*zip(*chances, strict=True), color=GREY, linewidth=0.8, linestyle=DOTS)
     beside(axes, chances[-1][1], "chance")
-    axes.set_xticks(delays, [f"{delay:g}" for delay in delays])
+    axes.set_xticks(delays, tick_labels(delays, wide))
     axes.minorticks_off()
     axes.set(xlabel=horizon.option, ylabel="success", ylim=(-0.03, 1.03))
+
+
+def tick_labels(delays: Sequence[float], wide: bool) -> list[str]:
+    """A text for each delay, shortest first; none where it would run into that of a longer one."""
+    places = np.log(delays) if wide else np.asarray(delays, float)
+    nearest = NEAR_TICKS * (places[-1] - places[0])
+    labels, taken = [""] * len(delays), np.inf
+    for k in reversed(range(len(delays))):
+        if taken - places[k] >= nearest:
+            labels[k], taken = f"{delays[k]:g}", places[k]
+    return labels
 
 
 def draw_cue(axes: Any, cues: dict[str, CueCurve], styles: dict[str, Style]) -> None:

@@ -12,6 +12,8 @@ from agents.reporting.groups import Task, all_labels, notes
 from agents.reporting.horizon import HELD, Horizon, find_horizons
 from agents.reporting.pictures import Draw, svg_of
 
+MANY_DELAYS = 6
+"""Of a task at more delays the sheet shows the horizon; its curves are on the page."""
 MAX_PICTURES_BYTES = 3_000_000
 """Of all diagnoses on the page; they take 4/3 of it there."""
 METHOD = """IQM is the interquartile mean over seeds: the mean of the middle half of their mass. Intervals \
@@ -87,13 +89,17 @@ def task_section(k: int, task: Task, styles: dict[str, Style]) -> Section:
 def panels_of(tasks: Sequence[Task], styles: dict[str, Style]) -> list[tuple[str, Draw]]:
     """The pictures of the sheet, each with its title."""
     panels: list[tuple[str, Draw]] = []
+    at_many_delays: set[str] = set()
     for horizon in find_horizons(tasks):
         labels = all_labels(list(horizon.tasks.values()))
         draw = partial(draw_horizon, horizon=horizon, labels=labels, styles=styles)
         panels.append((f"{horizon.label}: memory horizon", draw))
-    if len(panels) % 2:
+        if len(horizon.tasks) > MANY_DELAYS:
+            at_many_delays |= {task.label for task in horizon.tasks.values()}
+    with_curves = [task for task in tasks if task.label not in at_many_delays]
+    if with_curves and len(panels) % 2:
         panels.append(("", lambda axes: axes.set_axis_off()))
-    for task in tasks:
+    for task in with_curves:
         for x in ("env_steps", "seconds"):
             panels.append((task.label, partial(draw_curves, task=task, x=x, styles=styles)))
     return panels
