@@ -139,11 +139,21 @@ def test_notes(tmp_path):
     assert notes([task]) == [
         f"1 run is not finished, shown in curves and not in tables: {tmp_path / 'a'}",
         "tmaze, ur-lstm: seed 2 is there 2 times; the newest counts",
-        "tmaze: no control was run (--core memoryless)",
         "tmaze: one seed, and so no interval: ur-lstm",
+        "no control was run (--core memoryless): tmaze",
     ]
     assert results(task).rows[0][:2] == ["ur-lstm", "0.700"]
     assert len(task.groups["ur-lstm"]) == 3
+
+
+def test_notes_of_many_tasks(tmp_path):
+    """They are counted where they are too many to be named. Mutation: a task with its control among them."""
+    for length in range(1, 11):
+        plant_all(tmp_path / str(length), {"lstm": [0.5, 0.6]}, env_opt=(f"length={length}",))
+    plant_all(tmp_path / "control", {"memoryless": [0.5, 0.5]}, env_opt=("length=10",))
+    (line,) = notes(tasks_of(tmp_path))
+    names = ", ".join(f"tmaze length={length}" for length in range(1, 9))
+    assert line == f"no control was run (--core memoryless): {names} and 1 more"
 
 
 def test_the_table(tmp_path):

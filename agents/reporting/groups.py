@@ -164,12 +164,10 @@ def notes(tasks: Sequence[Task]) -> list[str]:
     """What a reader must know, a line each: unfinished runs, seeds twice, no control, one seed."""
     lines = []
     runs = [(task, label, run) for task in tasks for label, group in task.groups.items() for run in group]
-    if unfinished := [run for _, _, run in runs if not run.finished]:
-        names = ", ".join(str(run.folder) for run in unfinished[:8])
-        more = f" and {len(unfinished) - 8} more" if len(unfinished) > 8 else ""
+    if unfinished := [str(run.folder) for _, _, run in runs if not run.finished]:
         are = "run is" if len(unfinished) == 1 else "runs are"
         lines.append(
-            f"{len(unfinished)} {are} not finished, shown in curves and not in tables: {names}{more}"
+            f"{len(unfinished)} {are} not finished, shown in curves and not in tables: {some_of(unfinished)}"
         )
     for task in tasks:
         for label, group in task.groups.items():
@@ -177,8 +175,18 @@ def notes(tasks: Sequence[Task]) -> list[str]:
             for seed in sorted({seed for seed in finished if finished.count(seed) > 1}):
                 times = finished.count(seed)
                 lines.append(f"{task.label}, {label}: seed {seed} is there {times} times; the newest counts")
-        if not any(is_control(label) and task.finished(label) for label in task.groups):
-            lines.append(f"{task.label}: no control was run (--core {CONTROL})")
         if single := [label for label in task.groups if len(task.finished(label)) == 1]:
             lines.append(f"{task.label}: one seed, and so no interval: {', '.join(single)}")
+    if alone := [task.label for task in tasks if not has_control(task)]:
+        lines.append(f"no control was run (--core {CONTROL}): {some_of(alone)}")
     return lines
+
+
+def has_control(task: Task) -> bool:
+    """Whether a control was run to its end."""
+    return any(is_control(label) and task.finished(label) for label in task.groups)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first eight names, and how many more there are."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
