@@ -110,7 +110,7 @@ class MemoryLen(NativeVectorEnv):
             oracle=1.0,
             episode_length=length + 1,
             ends=f"termination after {length + 1} actions",
-            known_budget="length 50: 1.5 M steps, ur-lstm (docs/results)",
+            known_budget="length 50: 1 M steps, each of six cores; 100: 1 M, ur-lstm (docs/results)",
         )
 
     def cue(self) -> np.ndarray:
