@@ -187,7 +187,7 @@ TMAZE = {
 
 TMAZE_ACTIVE = TMAZE | {
     "total_steps": 5_000_000,
-    "exploration_cost": 1e-3,  # at less nobody ever goes back for the cue, for which no reward asks
+    "exploration_cost": 1e-3,  # at 5e-5 nobody goes back for the cue, for which no reward asks
     "exploration_floor": 0.3,
 }
 """The cue has to be fetched, at one step of the walk, by a detour that leaves no step to spare."""
