@@ -51,14 +51,14 @@ def test_a_second_run_in_the_same_second_has_its_own_folder(tmp_path):
 
 
 def test_curves(tmp_path):
-    """Every curve of the README has points, at the same env steps in TensorBoard as in the JSON lines."""
+    """Every curve in docs/analysis.md has points, at the same env steps in TensorBoard and the JSON lines."""
     folder = train(small(tmp_path, foresight_cost=1.0, replays=1)).folder
     rows = points(folder)
     steps = [row["env_steps"] for row in rows]
     assert steps == sorted(set(steps))
     assert len(steps) > 10
-    readme = (ROOT / "README.md").read_text()
-    section = readme.split("## The curves")[1].split("\n## ")[0]
+    manual = (ROOT / "docs" / "analysis.md").read_text()
+    section = manual.split("\n## The curves")[1].split("\n## ")[0]
     named = {
         name for row in re.findall(r"^\| (`.*?`) \|", section, re.M) for name in re.findall(r"`(.*?)`", row)
     }
