@@ -46,18 +46,18 @@ class Acting:
         """Goes on from a state; it is copied."""
         self._stepper.state = state
 
-    def take_up_weights(self) -> None:
+    def refresh_weights(self) -> None:
         """Acts with the network's weights as they are now; later changes go unnoticed until the next call."""
         self._stepper.refresh()
 
     @contextmanager
-    def unroll(self) -> Iterator[None]:
-        """Takes up the weights, and keeps small steps to one thread meanwhile."""
+    def fresh_weights(self) -> Iterator[None]:
+        """For one unroll: with the newest weights, and small steps kept to one thread."""
         num_threads = torch.get_num_threads()
         if self._small:
             torch.set_num_threads(1)
         try:
-            self.take_up_weights()
+            self.refresh_weights()
             yield
         finally:
             torch.set_num_threads(num_threads)
@@ -67,22 +67,22 @@ class Acting:
         core_inputs = self._network.core_inputs(row)
         return self._network.logits(self._stepper.step(core_inputs, row.resets), core_inputs)
 
-    def decisions(self, out: Trajectory, log_clocks: Tensor) -> Callable[[int], None]:
+    def decisions(self, out: Trajectory, gumbel: Tensor) -> Callable[[int], None]:
         """Prepares for an unroll.
 
         Args:
             out: the unroll that is to be filled; its input row t is there before step t.
-            log_clocks: [T, B, A]: logarithms of exponential clocks, whose race draws the actions (Gumbel's
-                trick); of zeros the likeliest action comes out.
+            gumbel: [T, B, A] Gumbel noise: the largest sum of logit and noise is a draw from the softmax; of
+                zeros, the most probable action.
 
         Returns:
             What decides step t: writes logits and actions into the unroll.
         """
 
         def decide(t: int) -> None:
-            logits = self.logits(out.inputs.row(out.context_length + t).to(log_clocks.device))
+            logits = self.logits(out.inputs.row(out.context_length + t).to(gumbel.device))
             out.behaviour_logits[t] = logits
-            out.actions[t] = (logits - log_clocks[t]).argmax(-1)
+            out.actions[t] = (logits + gumbel[t]).argmax(-1)
 
         return decide
 
@@ -101,22 +101,22 @@ class HostActing(Acting):
         self._seen = np.zeros((batch_size, num_products), np.float32)
         self._read = np.zeros((batch_size, network.policy.in_features), np.float32)
 
-    def take_up_weights(self) -> None:
+    def refresh_weights(self) -> None:
         """See `Acting`."""
-        super().take_up_weights()
+        super().refresh_weights()
         policy, products = self._network.policy, self._network.products
         self._policy = packed(policy), policy.bias.detach().numpy()
         if products is not None:
             self._products = packed(products.of_memory), packed(products.of_input)
 
-    def decisions(self, out: Trajectory, log_clocks: Tensor) -> Callable[[int], None]:
+    def decisions(self, out: Trajectory, gumbel: Tensor) -> Callable[[int], None]:
         """See `Acting`."""
         stepper, inputs, W = self._stepper, self._inputs, out.context_length
         multiplies = self._network.products is not None
         encoded = self._encoded(out.inputs.observations[W:])
         past = [field[W:].numpy() for field in out.inputs[1:]]
         rows, resets = inputs.numpy(), out.inputs.resets[W:]
-        draw = [tensor.numpy() for tensor in (log_clocks, out.behaviour_logits, out.actions)]
+        draw = [tensor.numpy() for tensor in (gumbel, out.behaviour_logits, out.actions)]
 
         def decide(t: int) -> None:
             write_inputs(t, encoded(t), *past, self._remembers, rows)

@@ -126,12 +126,12 @@ class Actor:
         Returns:
             out.
         """
-        log_clocks = self._draw(len(out.actions))
-        with self._acting.unroll():
-            self._fill(out, log_clocks)
+        gumbel = self._draw(len(out.actions))
+        with self._acting.fresh_weights():
+            self._fill(out, gumbel)
         return out
 
-    def _fill(self, out: Trajectory, log_clocks: Tensor) -> None:
+    def _fill(self, out: Trajectory, gumbel: Tensor) -> None:
         inputs, W, T = out.inputs, self.context_length, len(out.actions)
         for buffer, rows in zip(inputs, self._rows, strict=True):
             buffer[: W + 1] = rows
@@ -140,7 +140,7 @@ class Actor:
         observations, resets, prev_actions, prev_rewards = (field[W:].numpy() for field in inputs)
         actions, rewards = out.actions.numpy(), out.rewards.numpy()
         terminated, valid = out.terminated.numpy(), out.valid.numpy()
-        decide = self._acting.decisions(out, log_clocks)
+        decide = self._acting.decisions(out, gumbel)
         episodes = []
         for t in range(T):
             if t == T - W:
@@ -184,11 +184,11 @@ class Actor:
         self._acting.core_state = self.network.initial_state(self.envs.num_envs)
 
     def _draw(self, num_steps: int) -> Tensor:
-        """The logarithms of the clocks of some steps, [T, B, A]; zeros if greedy."""
+        """Gumbel noise for some steps, [T, B, A]; zeros if greedy."""
         shape = (num_steps, self.envs.num_envs, self.network.num_actions)
         if self.greedy:
             return torch.zeros(shape, device=self.device)
-        return torch.empty(shape, device=self.device).exponential_(generator=self.generator).log_()
+        return torch.empty(shape, device=self.device).exponential_(generator=self.generator).log_().neg_()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next unroll depends on but the weights; environments only where they can tell."""

@@ -1,11 +1,11 @@
-"""From words on the command line to a configuration, and from errors to one line and an exit code."""
+"""From the command line to a dataclass, and from errors to one line and an exit code."""
 
 import contextlib
 import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -33,46 +33,44 @@ def _count_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar="INT",
-        instance_from_str=lambda words: parse_count(words[0]),
+        instance_from_str=lambda args: parse_count(args[0]),
         is_instance=lambda value: isinstance(value, int),
         str_from_instance=lambda value: [str(value)],
     )
 
 
-def parse(kind: type[Arguments], program: str, words: Sequence[str], default: Any = None) -> Arguments:
+def parse(kind: type[Arguments], program: str, argv: Sequence[str]) -> Arguments:
     """Reads a dataclass from the command line.
 
     Args:
         kind: the dataclass; its fields are the flags.
         program: name to show in the help: a module of `scripts`, or a module's full name.
-        words: sys.argv[1:].
-        default: an instance whose values stand where the user says nothing.
+        argv: sys.argv[1:].
 
     Raises:
-        ValueError: bad words, or a flag given twice, in one line.
+        ValueError: a flag that is unknown, has a bad value, or is given twice; in one line.
         SystemExit: the help was asked for.
     """
-    if "--" in words:
+    if "--" in argv:
         raise ValueError("'--' stands for nothing here: values come after their flags")
-    flags = flags_said(words)
+    flags = flags_said(argv)
     for flag in flags:
         if flags.count(flag) > 1:
             raise ValueError(f"{flag} is given twice; all its values stand after one")
-    extra = {} if default is None else {"default": default}
     said = io.StringIO()
     module = program if "." in program else f"scripts.{program}"
     try:
         with contextlib.redirect_stderr(said), _registry:
-            return tyro.cli(kind, prog=f"python -m {module}", args=list(words), **extra)
+            return tyro.cli(kind, prog=f"python -m {module}", args=list(argv))
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
         raise ValueError(one_line(said.getvalue())) from None
 
 
-def flags_said(words: Sequence[str]) -> list[str]:
-    """The flags among words, as the help writes them."""
-    said = [word.partition("=")[0] for word in words if word.startswith("--")]
+def flags_said(argv: Sequence[str]) -> list[str]:
+    """The flags of a command line, as the help writes them."""
+    said = [word.partition("=")[0] for word in argv if word.startswith("--")]
     return [word.replace("_", "-") for word in said]
 
 

@@ -78,17 +78,17 @@ class Half:
         self.stream = torch.cuda.Stream(self.device) if on_gpu else None
         self.sent = torch.cuda.Event() if on_gpu else None
 
-    def program(self, out: Trajectory, log_clocks: Tensor, tell: Callable[[str], None]) -> Callable[[], None]:
+    def program(self, out: Trajectory, gumbel: Tensor, tell: Callable[[str], None]) -> Callable[[], None]:
         """The device's part of a step into an unroll: takes a row, decides, writes both down.
 
         Args:
             out: the unroll, on the device.
-            log_clocks: [T, B, A]: logarithms of the clocks whose race draws the actions (see `Actor`).
+            gumbel: [T, B, A]: the noise that draws the actions (see `Acting.decisions`).
             tell: is given lines for the user.
         """
         T, W, B = len(out.actions), out.context_length, self.rows
         chosen = [field[:, B] for field in (out.behaviour_logits, out.actions)]
-        clocks = log_clocks[:, B]
+        noise = gumbel[:, B]
 
         def step() -> None:
             self.receive(out)
@@ -96,7 +96,7 @@ class Half:
             logits = self.acting.logits(self.row.inputs)
             for own, new in zip(self.core_state, self.acting.core_state, strict=True):
                 own.copy_(new)  # in place: a graph knows tensors by where they lie
-            self.actions.copy_((logits - clocks.index_select(0, self.step)[0]).argmax(-1))
+            self.actions.copy_((logits + noise.index_select(0, self.step)[0]).argmax(-1))
             for field, new in zip(chosen, (logits, self.actions), strict=True):
                 field.index_copy_(0, self.step, new.unsqueeze(0))
             self.step.add_(1)

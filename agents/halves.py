@@ -28,7 +28,7 @@ from envs.threads import Shares
 
 
 class HalvedActor:
-    """Does on a GPU what `Actor` does: the same unrolls, with the same words, by the schedule above."""
+    """Does on a GPU what `Actor` does: the same unrolls, with the same arguments, by the schedule above."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class HalvedActor:
             torch.zeros(W, N, dtype=torch.int64, device=self.device),
             torch.zeros(W, N, device=self.device),
         )
-        self._clocks = torch.empty(0, device=self.device)
+        self._gumbel = torch.empty(0, device=self.device)
         self._programs: dict[int, list[Callable[[], None]]] = {}  # by the unroll they write
 
     def allocate(self, unroll_length: int) -> Trajectory:
@@ -84,10 +84,10 @@ class HalvedActor:
             device=self.device,
         )
         if not self._programs:
-            self._clocks = torch.zeros(shape, device=self.device)
-        assert self._clocks.shape == shape
+            self._gumbel = torch.zeros(shape, device=self.device)
+        assert self._gumbel.shape == shape
         with torch.no_grad():
-            self._programs[id(out)] = [half.program(out, self._clocks, self._tell) for half in self._halves]
+            self._programs[id(out)] = [half.program(out, self._gumbel, self._tell) for half in self._halves]
         return out
 
     @torch.no_grad()
@@ -99,12 +99,12 @@ class HalvedActor:
         state = self._context_state if W else self._core_state
         out.core_state = tuple(tensor.clone() for tensor in state)
         out.version = self.version
-        self._clocks.exponential_(generator=self.generator).log_()
+        self._gumbel.exponential_(generator=self.generator).log_().neg_()
         with ExitStack() as weights:
             for half in self._halves:
-                weights.enter_context(half.acting.unroll())
+                weights.enter_context(half.acting.fresh_weights())
                 half.step.zero_()
-                if half.stream is not None:  # its device's work so far: weights, clocks, the last update
+                if half.stream is not None:  # its device's work so far: weights, noise, the last update
                     half.stream.wait_stream(torch.cuda.current_stream(self.device))
             found = self._take_turns(out, T)
         for half in self._halves:

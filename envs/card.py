@@ -13,8 +13,9 @@ class TaskCard:
     Attributes:
         name: the task's id in ENVS.
         summary: the task in one line.
-        kind: "memory": a policy without memory stays at chance. "credit": it can reach the oracle's
-            success, and what is hard is to learn from a reward that comes long after its cause.
+        kind: "memory": a policy without memory stays at chance. "partial": it does better than chance, and
+            not as well as the oracle. "credit": it can reach the oracle's success, and what is hard is to
+            learn from a reward that comes long after its cause.
         span: steps from the last sight of the cue (for "credit": from the cause) to the first moment of
             its use.
         chance: success of a policy that does everything right but guesses where the cue would decide.

@@ -1,4 +1,4 @@
-"""The programs: train, evaluate, benchmark. Each is run as `python -m scripts.NAME`; nothing imports them."""
+"""The programs; each is run as `python -m scripts.NAME`, and nothing imports them."""
 
 import sys
 

@@ -11,7 +11,7 @@ Rates on shared machines move by a quarter from run to run: compare within one t
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -23,9 +23,9 @@ from agents.speed.saving import Saving
 from agents.speed.training import Train
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Measures what was asked for; returns the exit code."""
-    commands = (
+    commands: Any = (
         Annotated[Envs, tyro.conf.subcommand("envs")]
         | Annotated[Cores, tyro.conf.subcommand("cores")]
         | Annotated[Train, tyro.conf.subcommand("train")]
@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> int:
         | Annotated[Scale, tyro.conf.subcommand("scale")]
     )
     with usage_errors("benchmark"):
-        asked = parse(commands, "benchmark", words)
+        asked: Envs | Cores | Train | Saving | Scale = parse(commands, "benchmark", argv)
         asked.check()
     asked.run()
     return 0

@@ -51,10 +51,10 @@ class Arguments:
     """auto, cpu, cuda or cuda:N."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Diagnoses run after run; returns the exit code."""
     with usage_errors("diagnose"):
-        arguments = parse(Arguments, "diagnose", words)
+        arguments = parse(Arguments, "diagnose", argv)
         check(arguments)
         device = resolve_device(arguments.device)
         runs = find_runs(arguments.runs)

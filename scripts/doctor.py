@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -67,10 +67,10 @@ class Rules:
     """Lists the rules, and what it means if a core breaks one."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Looks at what was asked for; returns the exit code."""
     with usage_errors("doctor"):
-        asked = read_words(words)
+        asked = parse_command(argv)
         if isinstance(asked, Core):
             options = parse_options("core-opt", asked.core_opt)
             make = partial(make_core, asked.core, asked.input_size, asked.hidden_size, **options)
@@ -92,19 +92,20 @@ def main(words: Sequence[str]) -> int:
     return FAULT_FOUND if num_broken else 0
 
 
-def read_words(words: Sequence[str]) -> Installation | Core | Rules:
+def parse_command(argv: Sequence[str]) -> Installation | Core | Rules:
     """What is to be looked at: a core where that is the first word, the installation where there is none.
 
     Raises:
-        ValueError: bad words, in one line.
+        ValueError: bad arguments, in one line.
     """
-    if not words or words[0].startswith("-"):
-        return parse(Installation, "doctor", words)
-    if words[0] not in ("core", "rules"):
-        near = nearest(words[0], ["core", "rules"], "; nothing at all, core or rules")
-        raise ValueError(f"the doctor knows no {words[0]!r}{near}")
-    commands = Annotated[Core, tyro.conf.subcommand("core")] | Annotated[Rules, tyro.conf.subcommand("rules")]
-    return parse(commands, "doctor", words)
+    if not argv or argv[0].startswith("-"):
+        return parse(Installation, "doctor", argv)
+    if argv[0] not in ("core", "rules"):
+        near = nearest(argv[0], ["core", "rules"], "; nothing at all, core or rules")
+        raise ValueError(f"the doctor knows no {argv[0]!r}{near}")
+    core, rules = tyro.conf.subcommand("core"), tyro.conf.subcommand("rules")
+    commands: Any = Annotated[Core, core] | Annotated[Rules, rules]
+    return parse(commands, "doctor", argv)
 
 
 def check_installation(asked: Installation) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from gymnasium import spaces
 
 from agents.command_line import parse, usage_errors
 from agents.metrics import say
@@ -42,18 +43,19 @@ class Arguments:
     """The picture, FILE.png: of that task, or of all of Longhold's own; none if not given."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Lists or shows; returns the exit code."""
     with usage_errors("envs"):
-        arguments = parse(Arguments, "envs", words)
+        arguments = parse(Arguments, "envs", argv)
         check(arguments)
         if not arguments.show:
             lines = table()
         else:
             options = parse_options("env-opt", arguments.env_opt)
             card = task_card(arguments.show, **options)
-            mode = {"render_mode": "rgb_array"} if arguments.out else {}
-            envs = make_vector_env(arguments.show, 1, seed=arguments.seed, **options, **mode)
+            if arguments.out:
+                options["render_mode"] = "rgb_array"
+            envs = make_vector_env(arguments.show, 1, seed=arguments.seed, **options)
             if arguments.out and envs.render_mode not in envs.metadata.get("render_modes", ()):
                 raise ValueError(f"{arguments.show} gives no pictures: it has no render mode rgb_array")
             lines = description(arguments.show, card, envs)
@@ -93,7 +95,7 @@ def check(arguments: Arguments) -> None:
 
 def table() -> list[str]:
     """The native tasks with their cards' numbers, a line each, and who serves all other ids."""
-    rows = [HEADER]
+    rows: list[tuple[str, ...]] = [HEADER]
     for env_id, task in ENVS.items():
         card = task.card()
         if card is None:
@@ -122,7 +124,9 @@ def table() -> list[str]:
 
 def summary_of(task: type[NativeVectorEnv], card: TaskCard | None) -> str:
     """A task in one line: its card's, or the first of its docstring."""
-    return card.summary if card else inspect.getdoc(task).splitlines()[0].rstrip(".").replace("``", "")
+    if card is not None:
+        return card.summary
+    return (inspect.getdoc(task) or "").partition("\n")[0].rstrip(".").replace("``", "")
 
 
 def replaces(env_id: str) -> bool:
@@ -163,9 +167,9 @@ def options_of(task: type[NativeVectorEnv]) -> str:
     return ", ".join(f"{name}={default}" for name, default in task.option_defaults().items()) or "none"
 
 
-def space_text(space) -> str:
+def space_text(space: spaces.Space) -> str:
     """A space in a few words: its kind, its shape and what its numbers may be."""
-    shape = "x".join(map(str, space.shape)) or "one number"
+    shape = "x".join(map(str, space.shape or ())) or "one number"
     counts = getattr(space, "nvec", None)
     if counts is None:
         return f"{type(space).__name__} {shape} {space.dtype}"

@@ -34,10 +34,10 @@ class Arguments:
     """auto, cpu, cuda or cuda:N."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Evaluates; returns the exit code."""
     with usage_errors("evaluate"):
-        arguments = parse(Arguments, "evaluate", words)
+        arguments = parse(Arguments, "evaluate", argv)
         if arguments.episodes < 1 or arguments.seed < 0:
             raise ValueError("--episodes must be at least 1 and --seed at least 0")
         device = resolve_device(arguments.device)

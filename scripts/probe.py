@@ -65,10 +65,10 @@ class Arguments:
     """Where tables and plot go, without an ending."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Does what is not done yet and writes table and plot; returns the exit code."""
     with usage_errors("probe"):
-        arguments = parse(Arguments, "probe", words)
+        arguments = parse(Arguments, "probe", argv)
         check(arguments)
         choices = make_choices(arguments)
         tasks = [make_task(choice) for choice in choices]

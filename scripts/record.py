@@ -51,10 +51,10 @@ class Arguments:
     """auto, cpu, cuda or cuda:N."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Makes the film; returns the exit code."""
     with usage_errors("record"):
-        arguments = parse(Arguments, "record", words)
+        arguments = parse(Arguments, "record", argv)
         check(arguments)
         device = resolve_device(arguments.device)
         config, network, env_steps, refused = load_run(arguments.run, arguments.checkpoint)
@@ -98,7 +98,8 @@ def make_rendered(config: Config, seed: int) -> Envs:
         ValueError: its environment can't.
     """
     options = {**config.env_options, "render_mode": "rgb_array"}
-    envs = make_vector_env(config.env, 1, seed=seed, copy=False, **options)
+    options.pop("processes", None)  # one environment, drawn in this process
+    envs = make_vector_env(config.env, 1, seed=seed, copy=False, backend=config.env_backend, **options)
     if "rgb_array" not in envs.metadata.get("render_modes", ()):
         envs.close()
         raise ValueError(f"{config.env} gives no pictures: it has no render mode rgb_array")

@@ -40,10 +40,10 @@ class Arguments:
     """Where the report goes, without an ending."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Writes the report; returns the exit code."""
     with usage_errors("report"):
-        arguments = parse(Arguments, "report", words)
+        arguments = parse(Arguments, "report", argv)
         if not arguments.runs:
             raise ValueError("it takes folders with runs in them, e.g. runs/tmaze")
         places = places_of(arguments.out)
@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> int:
         say(lead_of(tasks))
         for line in notes(tasks):
             say(f"note: {line}")
-        write(tasks, places, f"python -m scripts.report {shlex.join(words)}")
+        write(tasks, places, f"python -m scripts.report {shlex.join(argv)}")
     for task in tasks:
         say(f"\n{task.label}\n{markdown_table(results(task))}")
     say(f"\nwrote {', '.join(str(place) for place in places.values())}")

@@ -56,10 +56,10 @@ class Arguments:
     """Check everything, list the runs, and stop."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Does what is not done yet; returns the exit code."""
     with usage_errors("sweep"):
-        arguments = parse(Arguments, "sweep", words)
+        arguments = parse(Arguments, "sweep", argv)
         if arguments.jobs < 0:
             raise ValueError(f"--jobs must be at least 0, got {arguments.jobs}")
         if arguments.on == "local" and arguments.ray_address != "auto":
@@ -93,17 +93,17 @@ def main(words: Sequence[str]) -> int:
     crew = Crew(start_by(arguments.on), work.next_run, arguments.jobs or bears, display)
     with lock:
         crew.work(work.ended)
-    return conclude(work, crew, log_dir, f"python -m scripts.sweep {' '.join(words)}")
+    return conclude(work, crew, log_dir, f"python -m scripts.sweep {' '.join(argv)}")
 
 
 def start_by(on: str) -> Callable[[Run], Process]:
     """How a run is started, here or on a cluster."""
     if on == "local":
-        return lambda run: Child(run.words(), str(run.folder))
+        return lambda run: Child(run.argv(), str(run.folder))
 
     def start(run: Run) -> Process:
         gpus = int(run.config.device.startswith("cuda"))
-        return RemoteChild(run.words(), str(run.folder), cores=threads_of(run.config), gpus=gpus)
+        return RemoteChild(run.argv(), str(run.folder), cores=threads_of(run.config), gpus=gpus)
 
     return start
 

@@ -59,12 +59,12 @@ class Arguments:
     """Check everything, say what would be done, and stop."""
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Trains, with the other ranks where torchrun started several; returns the exit code."""
     group = group_of_torchrun()
     try:
         with group.joined():
-            trained, code = train(words, group)
+            trained, code = train(argv, group)
     except RankLost as error:
         complain(f"train: rank {group.rank}: {flat(error)}")
         return FAILED
@@ -73,11 +73,11 @@ def main(words: Sequence[str]) -> int:
     return code
 
 
-def train(words: Sequence[str], group: Group) -> tuple[Training | None, int]:
+def train(argv: Sequence[str], group: Group) -> tuple[Training | None, int]:
     """Trains one rank; returns the exit code, and with it what was trained to its end."""
     with usage_errors("train", group):
-        arguments = parse(Arguments, "train", words)
-        settings = read_settings(arguments, words)
+        arguments = parse(Arguments, "train", argv)
+        settings = read_settings(arguments, argv)
         config, resume = settings.config, arguments.resume
         with blame(settings.origins):
             check(config)
@@ -158,13 +158,13 @@ def foreseen(training: Training, resume: Path | None, folder: Path | None) -> li
     return [*(f"a damaged checkpoint: {line}" for line in refused), f"would resume from {checkpoint}"]
 
 
-def read_settings(arguments: Arguments, words: Sequence[str]) -> Settings:
+def read_settings(arguments: Arguments, argv: Sequence[str]) -> Settings:
     """Puts the configuration together: defaults < preset < file < flags, or, in a resumed run, what it has.
 
     Raises:
         ValueError: a file that can't be used, or another value for what a resumed run can't change.
     """
-    flags = flags_said(words)
+    flags = flags_said(argv)
     names = [field.name for field in dataclasses.fields(Config) if flag(field.name) in flags]
     said = {name: getattr(arguments.fields, name) for name in names}
     if arguments.resume is None:

@@ -60,7 +60,7 @@ def test_rows_one_by_one_equal_the_unroll(core, num_products, space):
     network.load_state_dict(new_network(core, space, 1, num_products).state_dict())
     state = tuple(torch.randn_like(tensor) for tensor in network.initial_state(B))
     acting.core_state = state
-    with torch.no_grad(), acting.unroll():
+    with torch.no_grad(), acting.fresh_weights():
         logits, _, last, _ = network(rows, state)
         acted = torch.stack([acting.logits(rows.row(t)) for t in range(T)])
     torch.testing.assert_close(acted, logits, rtol=1e-5, atol=1e-5)
@@ -76,11 +76,11 @@ def unroll_of(rows, space, context_length):
     return out
 
 
-def decided(acting, out, state, log_clocks):
+def decided(acting, out, state, gumbel):
     """Logits, actions and core state after all the steps of an unroll."""
     acting.core_state = state
-    with torch.no_grad(), acting.unroll():
-        decide = acting.decisions(out, log_clocks)
+    with torch.no_grad(), acting.fresh_weights():
+        decide = acting.decisions(out, gumbel)
         for t in range(len(out.actions)):
             decide(t)
     return out.behaviour_logits.clone(), out.actions.clone(), acting.core_state
@@ -93,18 +93,20 @@ def test_compiled_decisions_are_the_literal_ones(core, num_products, space):
 
     Mutations: the policy's or the encoder's weights not taken up again; the code or the reward of the row
     before left standing; those of a reset let through; a core without state told its last action; encoded
-    observations let through below zero; products left out; rows of context taken for the unroll's; the clocks
-    of step 0 for all steps; their sign.
+    observations let through below zero; products left out; rows of context taken for the unroll's; the noise
+    of step 0 for all steps; its sign.
     """
     network, rows, W = new_network(core, space, num_products=num_products), some_rows(space), 1
     compiled = make_acting(network, B)
     assert type(compiled) is HostActing
-    log_clocks = torch.empty(T - 1 - W, B, A).exponential_(generator=torch.Generator().manual_seed(3)).log_()
+    gumbel = (
+        torch.empty(T - 1 - W, B, A).exponential_(generator=torch.Generator().manual_seed(3)).log_().neg_()
+    )
     state = tuple(torch.randn_like(tensor) for tensor in network.initial_state(B))
-    decided(compiled, unroll_of(rows, space, W), state, log_clocks)
+    decided(compiled, unroll_of(rows, space, W), state, gumbel)
     network.load_state_dict(new_network(core, space, 1, num_products).state_dict())
-    found = decided(compiled, unroll_of(rows, space, W), state, log_clocks)
-    expected = decided(Acting(network, B), unroll_of(rows, space, W), state, log_clocks)
+    found = decided(compiled, unroll_of(rows, space, W), state, gumbel)
+    expected = decided(Acting(network, B), unroll_of(rows, space, W), state, gumbel)
     torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-5)
     assert torch.equal(found[1], expected[1])
     assert len(found[1].unique()) > 1
@@ -198,7 +200,7 @@ def test_small_steps_keep_to_one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with suppress(ZeroDivisionError), Acting(network, B).unroll():
+        with suppress(ZeroDivisionError), Acting(network, B).fresh_weights():
             assert torch.get_num_threads() == 1
             raise ZeroDivisionError
         assert torch.get_num_threads() == 2

@@ -204,7 +204,7 @@ def test_counts_and_episodes(history):
 def test_actions_follow_the_logits():
     """Actions are drawn by the softmax of the logits: 42 000 draws within four standard deviations.
 
-    Mutations: the sign of the clocks' logarithm; argmax of the logits alone; the clocks of one step for all.
+    Mutations: the sign of the noise; argmax of the logits alone; the noise of one step for all.
     """
     network, logits, n = counting_network(A), torch.tensor([1.0, -1.0, 0.0, 2.0]), 14_000
     with torch.no_grad():

@@ -28,21 +28,23 @@ def counting_shares(num_threads=1):
     )
 
 
-def half_alone(rows, envs, network, clocks, **words):
-    """An actor of some rows alone, which draws with the clocks of the whole and acts as on any device."""
+def half_alone(rows, envs, network, gumbel, **kwargs):
+    """An actor of some rows alone, which draws with the noise of the whole and acts as on any device."""
     network = copy.deepcopy(network)
-    actor = Actor(envs, network, seed=0, reward_scale=SCALE, **words)
+    actor = Actor(envs, network, seed=0, reward_scale=SCALE, **kwargs)
     actor._acting = Acting(network, envs.num_envs)
-    unrolls = iter(clocks[:, rows].split(T))
-    actor._draw = lambda _: next(unrolls).log()
+    unrolls = iter(gumbel[:, rows].split(T))
+    actor._draw = lambda _: next(unrolls)
     return actor
 
 
 def drawn(num_envs, num_actions):
-    """The clocks of the first unrolls, [unrolls * T, B, A], as the generator of a seed gives them."""
+    """The Gumbel noise of the first unrolls, [unrolls * T, B, A], as the generator of a seed gives them."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (T, num_envs, num_actions)
-    return torch.cat([torch.empty(shape).exponential_(generator=generator) for _ in range(NUM_UNROLLS)])
+    return -torch.cat(
+        [torch.empty(shape).exponential_(generator=generator) for _ in range(NUM_UNROLLS)]
+    ).log()
 
 
 def assert_columns(whole, part, rows, size):
@@ -73,11 +75,11 @@ def test_each_half_is_an_actor_of_its_own(context_length, num_threads):
         counting_shares(num_threads), network, seed=SEED, reward_scale=SCALE, context_length=context_length
     )
     buffers = [whole.allocate(T), whole.allocate(T)]
-    clocks = drawn(7, A)
+    gumbel = drawn(7, A)
     halves = {}
     for rows in whole.envs.groups:
         actor = half_alone(
-            rows, CountingEnv(LENGTHS[rows], A, rows.start), network, clocks, context_length=context_length
+            rows, CountingEnv(LENGTHS[rows], A, rows.start), network, gumbel, context_length=context_length
         )
         halves[rows.start, rows.stop] = actor, actor.allocate(T)
     assert list(halves) == [(0, 3), (3, 7)]
@@ -107,11 +109,11 @@ def test_real_environments_and_cores(core):
     network = make_network(config, shares.single_observation_space, int(shares.single_action_space.n))
     whole = HalvedActor(shares, network, seed=SEED, reward_scale=SCALE)
     buffers = [whole.allocate(T), whole.allocate(T)]
-    clocks = drawn(6, int(shares.single_action_space.n))
+    gumbel = drawn(6, int(shares.single_action_space.n))
     halves = []
     for rows in shares.groups:
         envs = make_envs(config, 3, 5, first_index=rows.start)
-        actor = half_alone(rows, envs, network, clocks)
+        actor = half_alone(rows, envs, network, gumbel)
         halves.append((rows, actor, actor.allocate(T)))
     for n in range(NUM_UNROLLS):
         unroll = whole.unroll(buffers[n % 2])
@@ -161,7 +163,7 @@ def test_a_resumed_run_goes_on_bit_for_bit():
 
 
 def test_a_state_goes_on_in_an_actor_of_all_environments():
-    """On a machine without a GPU, in one batch: the words are the same, and so are the clocks' draws of none.
+    """On a machine without a GPU, in one batch: the same arguments and the same state.
 
     Mutations: a half's rows left out; the groups in the wrong order.
     """

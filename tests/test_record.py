@@ -25,6 +25,7 @@ RUNS = {
     "tmaze": "--env tmaze --env-opt length=3 --core ur-lstm",
     "memoryless": "--env key-to-door --env-opt delay=2 tile_size=2 --core memoryless",
     "minigrid": "--env MiniGrid-Empty-5x5-v0 --env-opt max_steps=7 --core gru",
+    "original": "--env MiniGrid-Empty-5x5-v0 --env-opt processes=true --env-backend gymnasium --runner local",
     "cartpole": "--env CartPole-v1 --core lru",
 }
 
@@ -283,7 +284,7 @@ def test_a_film_is_whole_or_not_there(name, tmp_path):
 def test_every_kind_of_run(name, runs, tmp_path, capsys):
     """Native and not, with gates and without, codes and pixels: a film, and a line for each episode.
 
-    Mutation: gates asked of a core that has none.
+    Mutations: gates asked of a core that has none; a film of the native task in place of the original.
     """
     capsys.readouterr()
     words = [str(runs[name]), "--episodes", "2", "--max-actions", "9", "--out", str(tmp_path / "f.gif")]

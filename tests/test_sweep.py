@@ -164,10 +164,10 @@ def test_another_run_in_the_folder_is_left_alone(tmp_path):
     run = make_run({"env": "concentration", "seed": 1, "checkpoint_every_s": 5.0}, str(tmp_path))
     (run.folder / "checkpoints" / f"step-{7:015d}").mkdir(parents=True)
     (run.folder / "config.json").write_text('{"env": "concentration", "seed": 1, "total_steps": 1500000}')
-    assert run.words() == ["--resume", str(run.folder), "--checkpoint-every-s", "5.0"]
+    assert run.argv() == ["--resume", str(run.folder), "--checkpoint-every-s", "5.0"]
     (run.folder / "config.json").write_text('{"env": "concentration", "seed": 1, "hidden_size": 9}')
     with pytest.raises(ValueError, match="holds another run: hidden_size is 9 there, 128 here; move it away"):
-        run.words()
+        run.argv()
 
 
 def test_the_table_of_cores_and_tasks(tmp_path):

@@ -134,7 +134,7 @@ def test_the_words_make_the_run(tmp_path):
         "seed": 3,
     }
     run = make_run({**fields, "seed": 3}, str(tmp_path))
-    words = run.words()
+    words = run.argv()
     settings = train.read_settings(train.parse(train.Arguments, "train", words), words)
     assert settings.config == run.config
     assert words[-2:] == ["--folder", str(run.folder)]

@@ -42,13 +42,13 @@ def connect(address: str, num_actors: int, asked_by: str = "--runner ray") -> bo
         return False
     check_address(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    words: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    kwargs: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
-        words |= {"num_cpus": num_actors or None, "include_dashboard": False}
+        kwargs |= {"num_cpus": num_actors or None, "include_dashboard": False}
     else:
-        words |= {"runtime_env": luggage()}
+        kwargs |= {"runtime_env": luggage()}
     try:
-        ray.init(**words)
+        ray.init(**kwargs)
     except ConnectionError as error:
         advice = "start one with `ray start --head`, or say --ray-address local" if address == "auto" else ""
         raise ValueError(f"--ray-address {address}: no Ray cluster; {advice or flat(error)}") from None

@@ -40,13 +40,13 @@ class LocalRunner:
         context_length: int = 0,
     ):
         """Builds the actor on a copy of the network; arguments as of `Actor`, for shares of `HalvedActor`."""
-        words: dict[str, Any] = {"seed": seed, "reward_scale": reward_scale, "context_length": context_length}
+        kwargs: Any = {"seed": seed, "reward_scale": reward_scale, "context_length": context_length}
         own = copy.deepcopy(network)
         self.actor: Actor | HalvedActor
         if isinstance(envs, Shares):
-            self.actor = HalvedActor(envs, own, tell=say, **words)
+            self.actor = HalvedActor(envs, own, tell=say, **kwargs)
         else:
-            self.actor = Actor(envs, own, **words)
+            self.actor = Actor(envs, own, **kwargs)
         # Two, in turn: a GPU may still be busy with one when the next begins.
         self._buffers = [self.actor.allocate(unroll_length) for _ in range(2)]
         self._env_s = 0.0

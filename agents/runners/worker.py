@@ -98,10 +98,10 @@ class Watched(VectorWrapper[Any, Any, Any, Any, Any]):
         self._beat_at[self._index] = time.monotonic()
         self._where[self._index] = where
 
-    def reset(self, **words: Any) -> Any:
+    def reset(self, **kwargs: Any) -> Any:
         """Begins episodes everywhere."""
         self._show(IN_RESET)
-        results = self.env.reset(**words)
+        results = self.env.reset(**kwargs)
         self._show(OUTSIDE)
         self._begun[self._index] += self.num_envs
         return results

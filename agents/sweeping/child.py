@@ -20,11 +20,11 @@ TAIL_BYTES = 2**12
 class Child:
     """A run that was started."""
 
-    def __init__(self, words: Sequence[str], folder: str):
+    def __init__(self, argv: Sequence[str], folder: str):
         """Starts it.
 
         Args:
-            words: of scripts.train.
+            argv: of scripts.train.
             folder: the run's.
 
         Raises:
@@ -34,7 +34,7 @@ class Child:
         with open(Path(folder) / CONSOLE, "ab") as console:
             self._console, self._begin = Path(console.name), console.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.train", *words],
+                [sys.executable, "-m", "scripts.train", *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

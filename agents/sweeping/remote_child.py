@@ -14,11 +14,11 @@ ANSWER_S = 10.0
 class RemoteChild:
     """A run that is started as soon as the cluster has room; where its machine is lost it has failed."""
 
-    def __init__(self, words: Sequence[str], folder: str, *, cores: int, gpus: int):
+    def __init__(self, argv: Sequence[str], folder: str, *, cores: int, gpus: int):
         """Asks for a place.
 
         Args:
-            words: of scripts.train.
+            argv: of scripts.train.
             folder: the run's, on a file system that all machines share.
             cores: processor cores that the run takes.
             gpus: CUDA devices that it takes.
@@ -27,7 +27,7 @@ class RemoteChild:
 
         place: Any = ray.remote(Child)
         place = place.options(num_cpus=cores, num_gpus=gpus, max_restarts=0)
-        self._actor: Any = place.remote(words, folder)
+        self._actor: Any = place.remote(argv, folder)
         self._answer = self._actor.poll.remote()
         self._there = False
         self._code: int | None = None

@@ -1,4 +1,4 @@
-"""One run of a sweep: its folder, the words that start it or go on with it, and how far it is."""
+"""One run of a sweep: its folder, the arguments that start or resume it, and how far it is."""
 
 import dataclasses
 import hashlib
@@ -64,7 +64,7 @@ class Run:
         others = [f"{flag(name)[2:]}={value}" for name, value in short.items()]
         return " ".join([self.config.core, *self.config.core_opt, *others])
 
-    def words(self) -> list[str]:
+    def argv(self) -> list[str]:
         """What scripts.train is told: to begin, or to go on from a checkpoint.
 
         Raises:
@@ -137,8 +137,8 @@ def fields_that_differ(one: Config, other: Config) -> list[str]:
 
 
 def flags(fields: Fields) -> list[str]:
-    """Fields as words of a command line."""
-    words = []
+    """Fields as arguments of a command line."""
+    argv = []
     for name, value in fields.items():
-        words += [flag(name), *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-    return words
+        argv += [flag(name), *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    return argv

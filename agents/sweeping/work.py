@@ -41,7 +41,7 @@ class Listed:
         self.done = [run for run in runs if run.result() is not None]
         todo = [run for run in runs if run not in self.done]
         for run in todo:
-            run.words()
+            run.argv()
         self.begun = {run: point.env_steps for run in todo if (point := run.point()) is not None}
         self._todo = iter(todo)
 

@@ -67,10 +67,10 @@ class Race:
             raise ValueError("--rivals and --hidden-sizes must name at least one, --repeats at least 1")
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Runs what was asked for; returns the exit code."""
     with usage_errors("benchmarks.rivals"):
-        asked = parse(Race, "benchmarks.rivals", words)
+        asked = parse(Race, "benchmarks.rivals", argv)
         asked.check()
         results = asked.out.with_name(asked.out.name + ".jsonl")
         results.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What every contestant shares: the words it is started with, and the lines that it prints.
+"""What every contestant shares: the arguments it is started with, and the lines that it prints.
 
 A contestant trains until it is ended. After each update it prints the env steps so far and the time; all that
 is measured is read off these lines by `benchmarks.rivals.race`. It runs in a virtual environment of its own,
@@ -11,8 +11,8 @@ import os
 import time
 
 
-def read_words() -> argparse.Namespace:
-    """The words that a contestant is started with: `hidden_size`, `num_cores` and `variant`."""
+def parse_args() -> argparse.Namespace:
+    """The arguments that a contestant is started with: `hidden_size`, `num_cores` and `variant`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--hidden-size", type=int, required=True)
     parser.add_argument("--num-cores", type=int, required=True)

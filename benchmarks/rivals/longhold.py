@@ -4,7 +4,7 @@ from typing import Any
 
 from agents.config import Config
 from agents.training import Training
-from benchmarks.rivals.contestant import Updates, read_words
+from benchmarks.rivals.contestant import Updates, parse_args
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "": {"num_envs": 128},
@@ -15,15 +15,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Trains until it is ended."""
-    words = read_words()
+    args = parse_args()
     updates = Updates()
     config = Config(
         env="MiniGrid-MemoryS13-v0",
         core="lstm",
-        hidden_size=words.hidden_size,
-        num_threads=words.num_cores if words.variant == "" else 1,
+        hidden_size=args.hidden_size,
+        num_threads=args.num_cores if args.variant == "" else 1,
         total_steps=10**12,
-        **SETTINGS[words.variant],
+        **SETTINGS[args.variant],
     )
     training = Training(config)
     try:

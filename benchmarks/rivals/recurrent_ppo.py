@@ -7,7 +7,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
-from benchmarks.rivals.contestant import Updates, read_words
+from benchmarks.rivals.contestant import Updates, parse_args
 from benchmarks.rivals.view import ENCODER_SIZE, make_env
 
 NUM_ENVS = 16
@@ -43,19 +43,19 @@ class Watch(BaseCallback):
 
 def main() -> None:
     """Trains until it is ended."""
-    words = read_words()
-    torch.set_num_threads(words.num_cores)
+    args = parse_args()
+    torch.set_num_threads(args.num_cores)
     watch = Watch()
     agent = RecurrentPPO(
         "MlpLstmPolicy",
         DummyVecEnv([make_env] * NUM_ENVS),
         n_steps=NUM_STEPS,
-        n_epochs=10 if words.variant == "epochs" else 1,
+        n_epochs=10 if args.variant == "epochs" else 1,
         batch_size=NUM_STEPS * NUM_ENVS // 4,
         policy_kwargs={
             "features_extractor_class": Encoder,
             "net_arch": [],
-            "lstm_hidden_size": words.hidden_size,
+            "lstm_hidden_size": args.hidden_size,
             "shared_lstm": True,
             "enable_critic_lstm": False,
         },

@@ -5,20 +5,20 @@ from ray.rllib.algorithms.impala import IMPALAConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.tune.registry import register_env
 
-from benchmarks.rivals.contestant import Updates, read_words
+from benchmarks.rivals.contestant import Updates, parse_args
 from benchmarks.rivals.view import ENCODER_SIZE, make_env
 
 
 def main() -> None:
     """Trains until it is ended."""
-    words = read_words()
+    args = parse_args()
     updates = Updates()
-    ray.init("local", num_cpus=words.num_cores + 2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=args.num_cores + 2, include_dashboard=False, log_to_driver=False)
     register_env("memory", lambda _: make_env())
     config = (
         IMPALAConfig()
         .environment("memory")
-        .env_runners(num_env_runners=words.num_cores, num_envs_per_env_runner=16, rollout_fragment_length=64)
+        .env_runners(num_env_runners=args.num_cores, num_envs_per_env_runner=16, rollout_fragment_length=64)
         .learners(num_learners=0)
         .training(train_batch_size_per_learner=2048, num_epochs=1)
         .rl_module(
@@ -28,7 +28,7 @@ def main() -> None:
                 head_fcnet_hiddens=[],
                 vf_share_layers=True,
                 use_lstm=True,
-                lstm_cell_size=words.hidden_size,
+                lstm_cell_size=args.hidden_size,
                 max_seq_len=64,
             )
         )

@@ -8,7 +8,7 @@ from sample_factory.cfg.arguments import parse_full_cfg, parse_sf_args
 from sample_factory.envs.env_utils import register_env
 from sample_factory.train import make_runner
 
-from benchmarks.rivals.contestant import Updates, read_words
+from benchmarks.rivals.contestant import Updates, parse_args
 from benchmarks.rivals.view import ENCODER_SIZE, make_env
 
 SETTINGS = {
@@ -58,11 +58,11 @@ def make_memory(*_args, **_kwargs):
 
 def main() -> None:
     """Trains until it is ended."""
-    words = read_words()
+    args = parse_args()
     watch = Watch()
     register_env("memory", make_memory)
     with tempfile.TemporaryDirectory() as folder:
-        settings = {**SETTINGS, "rnn_size": words.hidden_size, "num_workers": words.num_cores}
+        settings = {**SETTINGS, "rnn_size": args.hidden_size, "num_workers": args.num_cores}
         flags = [f"--{name}={value}" for name, value in {**settings, "train_dir": folder}.items()]
         parser, _ = parse_sf_args(flags)
         _, runner = make_runner(parse_full_cfg(parser, flags))

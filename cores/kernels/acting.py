@@ -1,7 +1,6 @@
 """The two ends of an actor's step: from what is seen to what a core reads, and from its output to an action.
 
-Source: the draw is Gumbel's: the largest of logit + noise is a draw from the logits' softmax. With noise
--log(clock), clock exponential, it is the race of clocks that run at rates exp(logit).
+The draw is the Gumbel-max trick: the largest sum of logit and Gumbel noise is a draw from the softmax.
 
 A step of a few environments is little arithmetic: as single operations of torch it takes several times as
 long. Arrays are whole unrolls, of which a call takes step t, since views cost as much as the work.
@@ -84,7 +83,7 @@ def write_products(output: Any, inputs: Any, of_memory: Any, of_inputs: Any, see
 
 
 @compiled
-def choose(t: int, read: Any, packed: Any, bias: Any, log_clocks: Any, logits: Any, actions: Any) -> None:
+def choose(t: int, read: Any, packed: Any, bias: Any, gumbel: Any, logits: Any, actions: Any) -> None:
     """Draws actions.
 
     Args:
@@ -92,7 +91,7 @@ def choose(t: int, read: Any, packed: Any, bias: Any, log_clocks: Any, logits: A
         read: [B, K]: what the policy reads.
         packed: the policy's weights' transpose, [K, A], by `cores.kernels.products.panels`.
         bias: [A].
-        log_clocks: [T, B, A]: logarithms of exponential clocks; of zeros the likeliest action comes out.
+        gumbel: [T, B, A]: Gumbel noise; with zeros the most probable action is taken.
         logits: [T, B, A]: row t becomes the policy's.
         actions: [T, B] int64: row t becomes the actions.
     """
@@ -100,9 +99,9 @@ def choose(t: int, read: Any, packed: Any, bias: Any, log_clocks: Any, logits: A
         copy_row(bias, logits[t, b])
     add_matrix_product(read, packed, logits[t])
     for b in range(read.shape[0]):
-        best, chosen = logits[t, b, 0] - log_clocks[t, b, 0], 0
+        best, chosen = logits[t, b, 0] + gumbel[t, b, 0], 0
         for a in range(1, bias.size):
-            score = logits[t, b, a] - log_clocks[t, b, a]
+            score = logits[t, b, a] + gumbel[t, b, a]
             if score > best:
                 best, chosen = score, a
         actions[t, b] = chosen
