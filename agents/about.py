@@ -4,11 +4,10 @@ An entry has `env_steps` (where it began), `parameters`, `device`, `threads`, `r
 `agents.speed.machine` tells of the machine, the versions, the command and the time.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from agents.bounded_reading import parse_json, read_bounded
+from agents.files import parse_json, read_bounded, write_json
 from agents.speed.machine import machine_facts
 from agents.training import Training
 
@@ -34,10 +33,7 @@ def add_start(training: Training) -> None:
         "ranks": training.group.size,
         **machine_facts(),
     }
-    path = training.folder / ABOUT
-    temporary = path.with_name(f".{ABOUT}.new")
-    temporary.write_text(json.dumps([*entries, entry], indent=1) + "\n")
-    temporary.replace(path)
+    write_json(training.folder / ABOUT, [*entries, entry])
 
 
 def read_about(folder: Path) -> list[dict[str, Any]]:

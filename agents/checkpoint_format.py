@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from agents.bounded_reading import open_plainly, parse_json, read_bounded
+from agents.files import open_plainly, parse_json, read_bounded
 
 FORMAT_VERSION = 3
 TENSORS, VALUES, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
@@ -160,17 +160,18 @@ def check_header(path: Path) -> None:
 def from_1(state: State) -> State:
     """Format 1 kept nothing of what waited for its point, and nothing of the last episodes."""
     env_steps = state["learner"]["env_steps"]
-    return {**state, "curves": {"env_steps": env_steps, "gates_period": None, "gathered": {}}}
+    return {**state, "curves": {"env_steps": env_steps, "gates_period": 0, "gathered": {}}}
 
 
 def from_2(state: State) -> State:
-    """Format 2 had no mean code of foresight: it begins anew."""
+    """Format 2 had no mean code of foresight, no replay and no count of skipped updates: they begin anew."""
     learner = state["learner"]
+    guard = learner.get("guard", {"updates": learner["version"], "skipped": 0})
     network = dict(learner["network"])
     if "foresight.head.bias" in network:
         network["foresight.code_sum"] = torch.zeros_like(network["foresight.head.bias"])
         network["foresight.reward_sum"] = torch.zeros(())
-    return {**state, "learner": {**learner, "network": network}}
+    return {"replay": {}, **state, "learner": {**learner, "network": network, "guard": guard}}
 
 
 MIGRATIONS: dict[int, Callable[[State], State]] = {1: from_1, 2: from_2}

@@ -7,8 +7,8 @@ from typing import Any, get_type_hints
 
 from agents.config import Config
 from agents.config_checks import FieldError, check, shown
+from agents.files import check_depth, parse_json, read_text
 from agents.options import parse_count
-from agents.text_files import check_depth, parse_json, read_text
 from envs import ENVS
 from envs.checks import nearest
 

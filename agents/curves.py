@@ -18,7 +18,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import summary
 
-from agents.bounded_reading import open_plainly, parse_json
+from agents.files import open_plainly, parse_json
 from agents.metrics import Seldom
 
 MAX_WAITING = 10_000

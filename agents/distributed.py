@@ -7,7 +7,6 @@ one autograd function, the core's unroll, whose gradients arrive together at its
 send early, and it takes means over ranks, where ranks with more transitions must weigh more.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from agents.checkpoint_format import join_state, split_state
 from agents.machine import resolve_device
+from agents.signals import signal_with_parent
 
 TIMEOUT = timedelta(minutes=10)
 """How long a rank may keep the others waiting; then they end."""
@@ -164,9 +164,7 @@ class Group:
         if self.size == 1:
             yield
             return
-        if sys.platform == "linux":
-            signal_with_parent = 1  # PR_SET_PDEATHSIG of prctl(2): without torchrun, nobody ends the ranks
-            ctypes.CDLL(None).prctl(signal_with_parent, signal.SIGTERM, 0, 0, 0)
+        signal_with_parent(signal.SIGTERM)  # without torchrun, nobody ends the ranks
         on_gpus = dist.is_nccl_available() and torch.cuda.is_available()
         with rank_losses():
             dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)

@@ -212,7 +212,7 @@ class Learner:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.version, self.env_steps = state["version"], state["env_steps"]
-        self.guard.load_state_dict(state.get("guard", {"updates": self.version, "skipped": 0}))
+        self.guard.load_state_dict(state["guard"])
 
 
 def what_paid(trajectory: Trajectory) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,22 +2,25 @@
 
 import dataclasses
 import fcntl
-import json
 import os
 import socket
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from agents.checkpoint import list_checkpoints
 from agents.config import Config
 from agents.config_files import MAX_BYTES, RECORD, read_record
+from agents.files import parse_json, read_bounded, read_text, write_json
 from agents.origins import Origins
-from agents.text_files import parse_json, read_text
 
 ORIGINS = "origins.json"
 """Name of the file that says who gave the values that are no defaults."""
+EVALUATION = "evaluation.json"
+MAX_EVALUATION_BYTES = 2**16
+MEASURES = {"success": "success", "return": "returns"}
+"""What a task is judged by, and its name in an evaluation."""
 
 
 def make_run_folder(config: Config, folder: Path | None = None) -> Path:
@@ -41,7 +44,7 @@ def make_run_folder(config: Config, folder: Path | None = None) -> Path:
         raise ValueError(f"--log-dir: {folder or parent} can't be written ({error.strerror})") from None
     if list_checkpoints(folder / "checkpoints"):
         raise ValueError(f"--folder {folder} holds a run; go on with it by --resume {folder}")
-    (folder / RECORD).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+    write_json(folder / RECORD, dataclasses.asdict(config))
     return folder
 
 
@@ -91,10 +94,8 @@ def make_unique(parent: Path, name: str) -> Path:
 
 def record(folder: Path, config: Config, origins: Origins) -> None:
     """Writes down what a run is made of, and who gave each value; a reader finds whole files at any time."""
-    for name, values in ((RECORD, dataclasses.asdict(config)), (ORIGINS, origins)):
-        temporary = folder / f".{name}.new"
-        temporary.write_text(json.dumps(values, indent=1) + "\n")
-        temporary.replace(folder / name)
+    write_json(folder / RECORD, dataclasses.asdict(config))
+    write_json(folder / ORIGINS, origins)
 
 
 def read_origins(folder: Path) -> Origins:
@@ -113,6 +114,28 @@ def read_origins(folder: Path) -> Origins:
         return origins
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """What the evaluation of a run found; None where there was none yet.
+
+    Raises:
+        ValueError: one line; the file can't be used.
+    """
+    path = folder / EVALUATION
+    if not path.exists():
+        return None
+    try:
+        found = parse_json(read_bounded(path, MAX_EVALUATION_BYTES))
+        for name in MEASURES.values():
+            for part in ("mean", "low", "high"):
+                if found[name][part] is not None:
+                    found[name][part] = float(found[name][part])
+        found["env_steps"], found["episodes"] = int(found["env_steps"]), int(found["episodes"])
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path}: no evaluation ({reason})") from None
+    return found
 
 
 def find_runs(places: Iterable[Path]) -> list[Path]:

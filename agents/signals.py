@@ -1,7 +1,9 @@
 """What the user's signals do to a program."""
 
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +25,13 @@ def end_on_signal() -> None:
 
     for number in SIGNALS:
         signal.signal(number, end)
+
+
+def signal_with_parent(number: int) -> None:
+    """Asks Linux for a signal to this process when its parent ends, killed perhaps; else does nothing."""
+    if sys.platform == "linux":
+        set_death_signal = 1  # PR_SET_PDEATHSIG of prctl(2)
+        ctypes.CDLL(None).prctl(set_death_signal, number, 0, 0, 0)
 
 
 @contextmanager

@@ -290,11 +290,10 @@ class Training:
         own, self._anew = self.group.own_part(state["runner"])
         if not self.runner.load_state_dict(own):
             self._anew = self._anew or self.runner.anew
-        replay, other = self.group.own_part(state.get("replay", {}))
+        replay, other = self.group.own_part(state["replay"])
         self.learner.replay.load_state_dict({} if other else replay, self.learner.device)
         torch.set_rng_state(state["torch_rng"])
         self.runner.publish(self.network.state_dict(), self.learner.version)
         gathered, other = self.group.own_part(curves["gathered"])
         self._gathered.load_state_dict({} if other else gathered, self.device)
-        self._steps_at_point, period = curves["env_steps"], curves["gates_period"]
-        self._gates_period = self._steps_at_point // self.gates_every if period is None else period
+        self._steps_at_point, self._gates_period = curves["env_steps"], curves["gates_period"]

@@ -9,7 +9,6 @@ scripts.train does, and sweep.json: what was asked. The same command goes on whe
 """
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import tyro
 from rich.console import Console
 
 from agents.command_line import FAILED, parse, usage_errors
+from agents.files import write_json
 from agents.metrics import say, short
 from agents.run_checks import readable
 from agents.run_folder import lock_run
@@ -145,9 +145,7 @@ def lock_sweep(log_dir: Path, file: Path, runs: list[Run]) -> TextIO:
     lock = lock_run(log_dir)
     folders = {str(run.folder.relative_to(log_dir)): dict(run.said) for run in runs}
     record = {"file": str(file), "text": file.read_text(), "runs": folders}
-    temporary = log_dir / ".sweep.json.new"
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    temporary.replace(log_dir / "sweep.json")
+    write_json(log_dir / "sweep.json", record)
     return lock
 
 

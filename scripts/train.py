@@ -36,7 +36,7 @@ from agents.guard import NonFiniteUpdates
 from agents.metrics import say
 from agents.origins import FLAG, Settings, blame, described, missing_note, settle
 from agents.run_checks import check_run
-from agents.run_folder import RECORD, place_of, read_config_and_lacks, read_origins, record
+from agents.run_folder import EVALUATION, RECORD, place_of, read_config_and_lacks, read_origins, record
 from agents.runners.failures import ActorFailure
 from agents.training import NON_FINITE_UNROLL, Training
 
@@ -139,7 +139,7 @@ def conclude(training: Training) -> None:
         seed=config.seed,
         env_steps=training.learner.env_steps,
     )
-    evaluation.save(training.folder / "evaluation.json")
+    evaluation.save(training.folder / EVALUATION)
     say(evaluation.table(config, training.card))
     say(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000")
 

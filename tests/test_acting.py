@@ -204,7 +204,7 @@ def test_small_steps_keep_to_one_thread():
             assert torch.get_num_threads() == 1
             raise ZeroDivisionError
         assert torch.get_num_threads() == 2
-        with Acting(network, 1_000_000).unroll():
+        with Acting(network, 1_000_000).fresh_weights():
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -60,7 +60,7 @@ FORBIDDEN_ARROWS = {
     "agents/runners/arena.py": {"agents", "cores", "envs", "torch"},
     "agents/runners/ranks.py": {"agents.learner", "agents.vtrace", "agents.loss", "agents.training", "envs"},
     "agents/distributed.py": {*LEARNING, "agents.metrics", "agents.network", "cores", "envs"},
-    "agents/bounded_reading.py": {*LEARNING, "agents.checkpoint", "agents.config", "cores", "envs", "torch"},
+    "agents/files.py": {*LEARNING, "agents.checkpoint", "agents.config", "cores", "envs", "torch"},
     "agents/checkpoint_format.py": {*LEARNING, "agents.checkpoint", "agents.config", "cores", "envs"},
     "agents/checkpoint.py": {*LEARNING, "agents.config", "cores", "envs", "torch"},
     "agents/checkpoint_writer.py": {*LEARNING, "agents.config", "cores", "envs"},

@@ -20,7 +20,7 @@ from checkpoint_states import (
 )
 from safetensors.torch import load_file, save_file
 
-from agents import bounded_reading
+from agents import files
 from agents.checkpoint import list_checkpoints, load_checkpoint
 from agents.checkpoint_format import (
     FORMAT_VERSION,
@@ -97,7 +97,7 @@ def test_a_file_that_may_not_be_read(two, monkeypatch):
         return open_(path, *arguments)
 
     open_ = os.open
-    monkeypatch.setattr(bounded_reading.os, "open", deny)
+    monkeypatch.setattr(files.os, "open", deny)
     assert_the_older_one_is_used(two, "state.json", "Permission denied")
 
 

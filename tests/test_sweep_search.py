@@ -5,6 +5,7 @@ import signal
 import sys
 
 import pytest
+from planted_runs import plant_evaluation
 from processes import wait_for
 
 from agents.sweeping import search
@@ -30,12 +31,7 @@ def open_search(tmp_path):
 def finish(run, success, returns=0.0):
     """Makes a run one that is done."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    figures = {
-        "env_steps": run.config.total_steps,
-        "success": {"mean": success},
-        "returns": {"mean": returns},
-    }
-    (run.folder / "evaluation.json").write_text(json.dumps(figures))
+    plant_evaluation(run.folder, run.config.total_steps, success, returns)
 
 
 def test_a_trial_is_the_mean_over_its_runs(open_search):

@@ -35,11 +35,10 @@
 All numbers are finite. A part that does not apply is null.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from agents.bounded_reading import parse_json, read_bounded
+from agents.files import parse_json, read_bounded, write_json
 
 FORMAT = 1
 FOLDER, NAME = "diagnosis", "diagnosis.json"
@@ -59,9 +58,7 @@ def write(run: Path, diagnosis: dict[str, Any]) -> Path:
     """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    temporary = folder / f".{NAME}.new"
-    temporary.write_text(json.dumps(diagnosis, indent=1, allow_nan=False) + "\n")
-    temporary.replace(folder / NAME)
+    write_json(folder / NAME, diagnosis)
     return folder
 
 

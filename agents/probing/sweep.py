@@ -1,7 +1,6 @@
 """Runs cores over probes, settings and seeds, one after another or in several processes."""
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -9,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, SIGTERM, getsignal, signal
-from threading import Thread
+from signal import SIGINT, SIGTERM, getsignal, signal
 
 import torch
 
@@ -24,6 +22,7 @@ from agents.probing.task import Task
 from agents.probing.tasks import Choice, make_task
 from cores import make_core
 from cores.core import RecurrentCore
+from envs.gym_workers import live_with_parent
 
 
 @dataclass(frozen=True)
@@ -159,20 +158,6 @@ def carry_out_in_processes(
             child.terminate()
         raise
     pool.shutdown()
-
-
-def live_with_parent() -> None:
-    """Leaves Ctrl-C, which reaches every process of a terminal, to the first one; ends when that is gone."""
-    signal(SIGINT, SIG_IGN)
-    Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent() -> None:
-    """Waits for the first process to end, killed perhaps, and ends this one."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 @contextmanager

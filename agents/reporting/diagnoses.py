@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.bounded_reading import read_bounded
 from agents.diagnosing.record import FOLDER, NAME
+from agents.files import read_bounded
 from agents.reporting.groups import Task
 from agents.reporting.runs import Run
 from agents.reporting.statistics import bootstrap_interval, iqm, pooled_iqm

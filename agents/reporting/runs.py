@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 
 from agents.about import read_about
-from agents.bounded_reading import open_plainly, parse_json, read_bounded
 from agents.config import Config
 from agents.curves import MAX_LINE_BYTES
 from agents.diagnosing import record as diagnosis_record
+from agents.files import open_plainly, parse_json
 from agents.origins import Origins
-from agents.run_folder import find_runs, read_config, read_origins
+from agents.run_folder import MEASURES, find_runs, read_config, read_evaluation, read_origins
 
-EVALUATION, METRICS = "evaluation.json", "metrics.jsonl"
-MAX_EVALUATION_BYTES = 2**16
-MEASURES = {"success": "success", "return": "returns"}
-"""What a task is judged by, and its name in an evaluation."""
+METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -81,31 +78,10 @@ def read_run(folder: Path) -> Run:
         config=read_config(folder),
         origins=read_origins(folder),
         about=read_about(folder),
-        evaluation=read_evaluation(folder / EVALUATION),
+        evaluation=read_evaluation(folder),
         points=read_points(folder / METRICS),
         diagnosis=diagnosis_record.read(folder),
     )
-
-
-def read_evaluation(path: Path) -> dict[str, Any] | None:
-    """What an evaluation found; None where there was none yet.
-
-    Raises:
-        ValueError: one line; the file can't be used.
-    """
-    if not path.exists():
-        return None
-    try:
-        found = parse_json(read_bounded(path, MAX_EVALUATION_BYTES))
-        for name in MEASURES.values():
-            for part in ("mean", "low", "high"):
-                if found[name][part] is not None:
-                    found[name][part] = float(found[name][part])
-        found["env_steps"], found["episodes"] = int(found["env_steps"]), int(found["episodes"])
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path}: no evaluation ({reason})") from None
-    return found
 
 
 def read_points(path: Path) -> dict[str, np.ndarray]:

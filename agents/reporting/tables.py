@@ -11,7 +11,7 @@ from agents.metrics import clock
 from agents.reporting.blocks import Table
 from agents.reporting.groups import Task, all_labels
 from agents.reporting.horizon import Horizon, held_in_words, points
-from agents.reporting.runs import MEASURES, Run
+from agents.reporting.runs import Run
 from agents.reporting.statistics import (
     bootstrap_interval,
     improvement,
@@ -19,6 +19,7 @@ from agents.reporting.statistics import (
     iqm,
     pooled_iqm,
 )
+from agents.run_folder import MEASURES
 
 NONE = "–"
 

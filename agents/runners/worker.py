@@ -1,6 +1,5 @@
 """What runs in an actor's process: fill the columns one is given, batch by batch, and show signs of life."""
 
-import ctypes
 import faulthandler
 import os
 import signal
@@ -22,6 +21,7 @@ from agents.network import Network
 from agents.runners.arena import Arena, NamelessFile
 from agents.runners.slots import Slots
 from agents.runners.weights import PublishedWeights
+from agents.signals import signal_with_parent
 from envs.gym_workers import live_with_parent
 
 STACK_SIGNAL = signal.SIGUSR1
@@ -184,7 +184,6 @@ def live_or_die_with_parent() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     live_with_parent()
     if sys.platform == "linux":
-        kill_with_parent = 1  # PR_SET_PDEATHSIG of prctl(2)
-        ctypes.CDLL(None).prctl(kill_with_parent, signal.SIGKILL, 0, 0, 0)
+        signal_with_parent(signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # also of whatever the environments start

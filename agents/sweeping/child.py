@@ -1,6 +1,5 @@
 """A run as a process: scripts.train in a group of its own, which no signal reaches but through the sweep."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -8,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.signals import SIGNALS
+from agents.signals import SIGNALS, signal_with_parent
 
 CONSOLE = "console.txt"
 """In a run's folder: what it said."""
@@ -67,5 +66,4 @@ def obey_and_end_with_parent() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGTERM)
+    signal_with_parent(signal.SIGTERM)

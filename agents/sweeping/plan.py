@@ -6,11 +6,9 @@ from typing import Any, NamedTuple, get_type_hints
 from agents.config import Config
 from agents.config_checks import shown
 from agents.config_files import OPTIONS, typed
+from agents.run_folder import MEASURES
 from agents.sweeping.sweep_file import Block, Fields, Sweep, one_name
 from envs.checks import nearest
-
-METRICS = {"success": "success", "return": "returns"}
-"""What a trial may be judged by, and its name in evaluation.json."""
 
 _HINTS = get_type_hints(Config)
 
@@ -76,8 +74,8 @@ def plan_of(table: dict[str, Any], blocks: list[Block]) -> Plan:
     if type(seed) is not int or not 0 <= seed < 2**31:
         raise ValueError(f"seed must be a whole number in 0 … 2147483647, got {shown(seed)}")
     metric = table.get("metric", "success")
-    if not isinstance(metric, str) or metric not in METRICS:
-        raise ValueError(f"metric must be {' or '.join(METRICS)}, got {shown(metric)}")
+    if not isinstance(metric, str) or metric not in MEASURES:
+        raise ValueError(f"metric must be {' or '.join(MEASURES)}, got {shown(metric)}")
     fields = table.get("fields")
     if not isinstance(fields, dict) or not fields:
         raise ValueError("[search.fields] must give a range or choices of one field at least")

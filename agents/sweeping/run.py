@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.bounded_reading import open_plainly, parse_json, read_bounded
 from agents.checkpoint import list_checkpoints
 from agents.config import MAY_CHANGE, Config, flag
+from agents.files import open_plainly, parse_json
 from agents.origins import settle
-from agents.run_folder import place_of, read_config
+from agents.run_folder import place_of, read_config, read_evaluation
 from agents.sweeping.sweep_file import Fields
 
 LEARNING = {"total_steps", "device", "precision", "num_threads", "runner", "num_actors", "max_policy_lag"}
 """Of what a resumed run may change: what its result depends on all the same."""
 WATCHING = MAY_CHANGE - LEARNING | {"log_dir"}
 """What is no part of a run's name: it learns the same with any value."""
-MAX_EVALUATION_BYTES, TAIL_BYTES = 2**16, 2**14
+TAIL_BYTES = 2**14
 
 
 class Point(NamedTuple):
@@ -84,11 +84,10 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """Its evaluation, if it is done."""
         try:
-            found = parse_json(read_bounded(self.folder / "evaluation.json", MAX_EVALUATION_BYTES))
-            done = found["env_steps"] >= self.config.total_steps and "mean" in found["success"]
-        except (OSError, ValueError, KeyError, TypeError):
+            found = read_evaluation(self.folder)
+        except (OSError, ValueError):
             return None
-        return found if done else None
+        return found if found and found["env_steps"] >= self.config.total_steps else None
 
     def point(self) -> Point | None:
         """The newest point of its curves."""

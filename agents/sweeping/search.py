@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.config import flag
-from agents.sweeping.plan import METRICS, Plan, Range
+from agents.run_folder import MEASURES
+from agents.sweeping.plan import Plan, Range
 from agents.sweeping.run import Run, flags
 from agents.sweeping.sweep_file import Block, Fields
 
@@ -87,7 +88,7 @@ class Search:
         if None in runs.values():
             return
         del self._open[number]
-        figures = [(run.result() or {}).get(METRICS[self._plan.metric], {}).get("mean") for run in runs]
+        figures = [(run.result() or {}).get(MEASURES[self._plan.metric], {}).get("mean") for run in runs]
         if all(runs.values()) and None not in figures:
             self._study.tell(number, sum(figures) / len(figures))
         else:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from agents.config import RANGES, Config
 from agents.config_checks import shown
 from agents.config_files import MAX_BYTES, OPTIONS, canonical, nearest_file, parse_toml, typed
-from agents.text_files import read_text
+from agents.files import read_text
 from envs.checks import nearest
 
 MAX_RUNS = 10_000
