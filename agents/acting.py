@@ -165,7 +165,7 @@ def packed(linear: nn.Module) -> np.ndarray:
 
 def make_acting(network: Network, batch_size: int) -> Acting:
     """The fastest `Acting` for a network where it lies; arguments as of `Acting`."""
-    compiled = not network.rounds and all(
+    compiled = not network.uses_bfloat16 and all(
         parameter.is_cpu and parameter.dtype == torch.float32 for parameter in network.parameters()
     )
     return (HostActing if compiled else Acting)(network, batch_size)

@@ -71,8 +71,8 @@ def network_for(config: Config, envs: VectorEnv | Shares, device: torch.device) 
     """The network of a run for its environments."""
     actions: Any = envs.single_action_space
     network = make_network(config, envs.single_observation_space, int(actions.n)).to(device)
-    network.rounds = config.precision == "bfloat16"
-    if network.rounds and isinstance(network.encoder, Embedding):
+    network.uses_bfloat16 = config.precision == "bfloat16"
+    if network.uses_bfloat16 and isinstance(network.encoder, Embedding):
         what = f"--precision bfloat16: {config.env} shows categories, whose encoder has no products"
         raise ValueError(f"{what}; tf32 rounds the core's")
     return network

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from agents.checkpoint import list_checkpoints, publish
 from agents.checkpoint_format import Snapshot, State, take_snapshot
-from agents.metrics import Seldom, say
+from agents.console import Seldom, say
 
 
 class SaveError(Exception):

@@ -1,4 +1,4 @@
-"""What a run is made of: one flat record, what its numbers may be, and its presets per task."""
+"""What a run is made of: one flat record, and what its numbers may be."""
 
 import math
 from dataclasses import dataclass
@@ -35,20 +35,20 @@ class Config:
     depend on what is remembered and what is seen at once."""
 
     seed: int = 0
-    """Decides weights, environments and actions."""
+    """Seed of weights, environments and actions."""
     total_steps: int = 1_500_000
     """Env steps to train for."""
     num_envs: int = 32
     """Environments in a batch (B), of all actors together."""
     unroll_length: int = 0
-    """Steps per unroll (T), the reach of the gradient. 0: a whole episode and the step that resets it where
-    the task's episodes have a fixed length, several of them below 32 steps; else 128."""
+    """Steps per unroll (T), the length of truncated backpropagation. 0: a whole episode and the step that
+    resets it where the task's episodes have a fixed length, several of them below 32 steps; else 128."""
     context_length: int = 0
     """Steps before each unroll (W) that the learner runs through again, with gradient and without loss: from
     every choice the gradient then reaches at least so far back. At most the unroll's length. 0: none."""
 
     discount: float = 0.99
-    """Worth of the next step's reward (gamma)."""
+    """Discount factor (gamma)."""
     reward_scale: float = 1.0
     """Every reward is multiplied by it before learning. Nothing is clipped."""
     learning_rate: float = 2e-3
@@ -56,7 +56,8 @@ class Config:
     learning_rate_final: float = 0.0
     """Step size at the end: linear from the middle of the run."""
     exploration_cost: float = 1e-3
-    """Weight of the exploration loss, in the first half of the run: no action's probability dies."""
+    """Weight of the exploration loss in the first half of the run; it keeps the probability of every action
+    away from 0."""
     exploration_cost_final: float = 0.0
     """Weight of the exploration loss in the last quarter: linear from the middle of the run."""
     exploration_floor: float = 1e-3
@@ -69,19 +70,18 @@ class Config:
     baseline_cost: float = 0.5
     """Weight of the baseline's loss."""
     foresight_cost: float = 0.0
-    """Weight of the foresight loss: the core's output has to foretell what is seen and done where rewards
-    come. 0: no such head."""
+    """Weight of the auxiliary loss: a head predicts from the core's output future rewards, each times the
+    observation and action that it comes with. 0: no such head."""
     replays: int = 0
-    """Unrolls to learn from again after each new one, drawn from the last ones: fewer env steps are needed,
-    and each takes longer."""
+    """Stored unrolls to learn from after each new one: fewer env steps are needed, and each takes longer."""
     replay_size: int = 64
-    """Unrolls that are kept to draw from."""
+    """Capacity of the replay, in unrolls."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Optimiser."""
     optimizer_epsilon: float = 1e-8
     """Epsilon of the optimiser."""
     max_grad_norm: float = 0.1
-    """The gradient's norm is clipped to it."""
+    """Maximum norm of the gradient; a larger one is clipped."""
     max_skipped_updates: int = 100
     """Updates that may be skipped, as their gradient was infinite or NaN; one more ends the run."""
     rho_bar: float = 1.0
@@ -146,60 +146,6 @@ class Config:
         return parse_options("core-opt", self.core_opt)
 
 
-FORESIGHT = {
-    "num_envs": 8,  # more updates for each env step
-    "learning_rate": 1e-3,
-    "exploration_floor": 1.0,  # until it knows that it pays, an agent has no reason to look at what it needs
-    "exploration_cost": 3e-3,
-    "num_products": 64,
-    "foresight_cost": 100.0,
-    "baseline_cost": 2.0,
-    "max_grad_norm": 10.0,  # the foresight's gradient is large, and would take all of a smaller one
-    "replays": 1,  # what foresight learns is true of old unrolls, too
-    "replay_size": 256,
-}
-"""What pays depends on something seen long ago and on something seen now: rewards alone don't teach that."""
-
-MATCH = FORESIGHT | {
-    "reward_scale": 0.1,  # the last reward is 10: scaled to 1, the size that the defaults are made for
-    "total_steps": 10_000_000,
-}
-"""Which pad pays depends on a colour, and on where its like lies."""
-
-ACTIVE_MATCH = MATCH | {
-    "num_envs": 32,  # a colour seen at a glance, and not in every episode, is lost in the noise of 8
-    "replay_size": 64,
-    "total_steps": 80_000_000,
-}
-"""The colour has to be looked for, which pays only who remembers it, and has learnt what for."""
-
-MEMORY = FORESIGHT | {"unroll_length": 32}  # more updates for each env step; episodes are short
-"""Which end of the hallway pays depends on an object, and on where its like lies."""
-
-TMAZE = {
-    "total_steps": 500_000,
-    "num_envs": 8,  # more updates for each env step
-    "replays": 1,  # and twice as many; without, some agents never turned at the end of 250 or 500 steps
-    "discount": 0.97,  # a lost step costs at once: values that look far ahead only err more
-    "exploration_cost": 5e-5,  # one try in a long corridor loses the walk
-}
-"""Every step of a long walk has to be right, and by itself weighs next to nothing."""
-
-TMAZE_ACTIVE = TMAZE | {
-    "total_steps": 5_000_000,
-    "exploration_cost": 1e-3,  # at 5e-5 nobody goes back for the cue, for which no reward asks
-    "exploration_floor": 0.3,
-}
-"""The cue has to be fetched, at one step of the walk, by a detour that leaves no step to spare."""
-
-MEMORY_LEN = {"total_steps": 1_000_000, "num_envs": 8, "replays": 1}  # many updates for each env step
-PRESETS: dict[str, dict[str, Any]] = {"tmaze": TMAZE, "tmaze-active": TMAZE_ACTIVE, "memory-len": MEMORY_LEN}
-PRESETS |= {"passive-match": MATCH, "active-match": ACTIVE_MATCH}
-PRESETS["key-to-door"] = MATCH | {"total_steps": 3_000_000}
-for _size, _millions in {"S7": 0.5, "S9": 0.8, "S11": 2, "S13": 3, "S13Random": 3, "S17Random": 3}.items():
-    PRESETS[f"MiniGrid-Memory{_size}-v0"] = MEMORY | {"total_steps": round(_millions * 1_000_000)}
-"""Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
-
 DEFAULT_UNROLL_LENGTH = 128
 """For tasks whose episodes have no fixed length."""
 SHORTEST_UNROLL = 32
@@ -250,6 +196,15 @@ MAY_CHANGE = {"total_steps", "device", "precision", "num_threads", "num_actors",
 MAY_CHANGE |= {"runner", "ray_address", "max_policy_lag", "actor_deadline_s", "max_actor_failures"}
 MAY_CHANGE |= {"log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints"}
 """What a resumed run may do differently; all else would make it another run."""
+NOT_LEARNT_FROM = {
+    "log_dir",
+    "log_every_steps",
+    "gates_every_steps",
+    "checkpoint_every_s",
+    "keep_checkpoints",
+}
+NOT_LEARNT_FROM |= {"max_skipped_updates", "ray_address", "actor_deadline_s", "max_actor_failures"}
+"""What decides where things are written, and how faults are met: the same is learnt with any value."""
 
 
 def flag(field: str) -> str:

@@ -43,7 +43,7 @@ def read_values(path: Path) -> dict[str, Any]:
         raise ValueError(f"--config {path}: no such file{nearest_file(path)}")
     try:
         text = read_text(path, MAX_BYTES)
-        values = parse_json(text) if path.suffix == ".json" else parse_toml(text)
+        values = parse_json(text, allow_nan=True) if path.suffix == ".json" else parse_toml(text)
         if not isinstance(values, dict):
             raise ValueError("not a table of fields")
         return canonical(values)

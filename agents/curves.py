@@ -18,8 +18,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import summary
 
+from agents.console import Seldom
 from agents.files import open_plainly, parse_json
-from agents.metrics import Seldom
 
 MAX_WAITING = 10_000
 """Points that are kept while the disk can't take them; then the oldest go."""

@@ -78,7 +78,7 @@ class Embedding(nn.Module):
     The same as a linear layer on the codes of `OneHot`, without the codes, but for its first weights: these
     are of the size of 1, as those of torch's embeddings. A linear layer would draw them by the number of
     codes, at 1 / sqrt(3 * 980) for a 7 x 7 view of MiniGrid. One object of 49 then hardly moves the core,
-    and what it means was not learnt in a million steps (docs/results: MiniGrid's Memory).
+    and what it means was not learnt in a million steps (docs/results/negative.md).
     """
 
     offsets: Tensor

@@ -57,15 +57,20 @@ def read_text(path: Path, max_bytes: int) -> str:
         raise ValueError("no text in UTF-8") from None
 
 
-def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text; NaN and Infinity, which Python takes for numbers, are none.
+def parse_json(text: str | bytes, *, allow_nan: bool = False) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        text: in UTF-8 where it is bytes.
+        allow_nan: whether NaN and Infinity, which JSON does not know, are numbers.
 
     Raises:
         ValueError: one line; no UTF-8 or no JSON, nested too deep, or a name that an object has twice.
     """
     text = text if isinstance(text, str) else text.decode()
     check_depth(text)
-    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    refuse = None if allow_nan else _refuse_constant
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=_unique)
 
 
 def check_depth(text: str) -> None:

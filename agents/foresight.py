@@ -1,15 +1,15 @@
-"""Foresight: an auxiliary loss that has the memory foretell what rewards will be made of.
+"""Foresight: an auxiliary loss that makes the memory predict what rewards will be made of.
 
 Beside the value, a linear head predicts a vector from every step: the discounted sum of each coming reward
 times a code of what was seen and done when it came. A value says how much will be got; this says for what. A
-core that is to foretell it must keep what decides which choice pays, long before a policy makes use of it. It
+core that is to predict it must keep what decides which choice pays, long before a policy makes use of it. It
 is a value function with vectors for rewards: successor features (Barreto et al. 2017, arXiv 1606.05312,
 eq. 3) that count only where there is reward.
 
 Most of the codes' mean over rewards is taken off. What is seen with every reward, such as walls, tells only
 whether there will be one, which mostly nobody can know: a hundred such entries, all off by the same, would
 drown the few that tell one reward from another. A rest is left, for whether there will be one is worth
-foretelling, too.
+predicting, too.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ THUMBNAIL_SIZE = 7
 REMEMBERED = 0.99
 """Share of what the mean code is made of that an unroll leaves in it: it spans some hundred unrolls."""
 TAKEN_OFF = 0.8
-"""Share of the mean that is taken off codes. What it does to learning: docs/results, MiniGrid's Memory."""
+"""Share of the mean that is taken off codes. What it does to learning: docs/results/negative.md."""
 
 
 class Thumbnail(nn.Module):
@@ -67,13 +67,13 @@ def takes_all(rewards: Tensor) -> bool:
 
 
 class Foresight(nn.Module):
-    """The head, and the code of what it foretells, with its mean over rewards."""
+    """The head, and the code of what it predicts, with its mean over rewards."""
 
     code_sum: Tensor
     reward_sum: Tensor
 
     def __init__(self, space: spaces.Space, num_actions: int, core_size: int):
-        """Begins by foretelling nothing."""
+        """Begins by predicting zeros."""
         super().__init__()
         self.code, self.action_code = make_code(space), OneHot(np.array(num_actions))
         self.head = nn.Linear(core_size, self.code.output_size + num_actions)
@@ -92,7 +92,7 @@ class Foresight(nn.Module):
         return rows, self.codes(observations[rows], actions[rows])
 
     @torch.no_grad()
-    def note(
+    def update_mean_code(
         self,
         observations: Tensor,
         actions: Tensor,
@@ -116,10 +116,10 @@ class Foresight(nn.Module):
             kept.mul_(remembered).add_(new)
 
     @torch.no_grad()
-    def gains(self, observations: Tensor, actions: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
+    def cumulants(self, observations: Tensor, actions: Tensor, rewards: Tensor) -> tuple[Tensor, Tensor]:
         """Rewards times the codes of what they came with, and the entries there is anything to learn about.
 
-        An entry that no reward has come with yet has weights of zero, is foretold as what it is, 0, and has
+        An entry that no reward has come with yet has weights of zero, is predicted as what it is, 0, and has
         no gradient. Of a grid's one-hot codes those are most.
 
         Args:
@@ -139,36 +139,36 @@ class Foresight(nn.Module):
         else:
             known = (self.head.weight != 0).any(1) | (self.head.bias != 0)
             entries = (known | (codes != 0).any(0)).nonzero().squeeze(1)
-        gains = codes.new_zeros(*rewards.shape, len(entries))
-        gains[rows] = rewards[rows].unsqueeze(-1) * codes.index_select(-1, entries)
-        return entries, gains
+        cumulants = codes.new_zeros(*rewards.shape, len(entries))
+        cumulants[rows] = rewards[rows].unsqueeze(-1) * codes.index_select(-1, entries)
+        return entries, cumulants
 
-    def foretell(self, core_output: Tensor, entries: Tensor) -> Tensor:
-        """Some entries of what the head foretells: [..., H], [K] -> [..., K]."""
+    def predict(self, core_output: Tensor, entries: Tensor) -> Tensor:
+        """Some entries of what the head predicts: [..., H], [K] -> [..., K]."""
         weight, bias = (parameter.index_select(0, entries) for parameter in self.head.parameters())
         return functional.linear(core_output, weight, bias)
 
 
 @torch.no_grad()
-def foresight_targets(gains: Tensor, discounts: Tensor, foretold: Tensor, valid: Tensor) -> Tensor:
-    """What should have been foretold: discounted sums to the end of the episode or of the unroll.
+def foresight_targets(cumulants: Tensor, discounts: Tensor, predicted: Tensor, valid: Tensor) -> Tensor:
+    """What should have been predicted: discounted sums to the end of the episode or of the unroll.
 
-    No correction for actors that lag behind: what they do is what is foretold.
+    No correction for actors that lag behind: what they do is what is predicted.
 
     Args:
-        gains: [T, B, D] reward of step t times the code of what was seen and done.
+        cumulants: [T, B, D] reward of step t times the code of what was seen and done.
         discounts: [T, B] discount of what follows step t, 0 where the episode terminated.
-        foretold: [T + 1, B, D] the head's own predictions, which stand for what lies beyond the unroll.
+        predicted: [T + 1, B, D] the head's own predictions, which stand for what lies beyond the unroll.
         valid: [T, B] bool real transitions. The row of a step that only resets is the final observation of an
-            episode: where it was truncated, what is foretold there stands for what would have come.
+            episode: where it was truncated, what is predicted there stands for what would have come.
 
     Returns:
         [T, B, D].
     """
-    own = torch.where(valid.unsqueeze(-1), gains, foretold[:-1])
-    return discounted_sums(own, discounts * valid, foretold[-1])
+    own = torch.where(valid.unsqueeze(-1), cumulants, predicted[:-1])
+    return discounted_sums(own, discounts * valid, predicted[-1])
 
 
-def foresight_loss(foretold: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-    """Half the mean squared distance of foretold [T, B, D] to targets [T, B, D], over valid rows [T, B]."""
-    return 0.5 * masked_mean(blank(targets - foretold, valid).square().sum(-1), valid)
+def foresight_loss(predicted: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Half the mean squared distance of predicted [T, B, D] to targets [T, B, D], over valid rows [T, B]."""
+    return 0.5 * masked_mean(blank(targets - predicted, valid).square().sum(-1), valid)

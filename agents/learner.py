@@ -22,7 +22,7 @@ from agents.loss import (
     log_prob,
     masked_mean,
     policy_gradient_loss,
-    without_peers,
+    subtract_peer_mean,
 )
 from agents.network import Network
 from agents.optimizer import Optimizer
@@ -99,7 +99,7 @@ class Learner:
         entropy_cost = self.schedule(config.entropy_cost, config.entropy_cost_final, until=0.75)
 
         if self.network.foresight is not None:
-            self.network.foresight.note(*what_paid(trajectory), self.group.total)
+            self.network.foresight.update_mean_code(*reward_events(trajectory), self.group.total)
         loss, metrics = self.loss(trajectory, exploration_cost, entropy_cost, self.group)
         self.optimizer.zero_grad()
         loss.backward()
@@ -149,18 +149,18 @@ class Learner:
         )
         rhos = log_rhos.exp()
         clipped = rhos.clamp(max=config.pg_rho_bar)
-        advantages = without_peers(returns.pg_advantages, clipped, valid, group.total)
+        advantages = subtract_peer_mean(returns.pg_advantages, clipped, valid, group.total)
         policy_loss = policy_gradient_loss(log_target, actions, advantages, valid)
         value_loss = baseline_loss(values, returns.vs, valid)
         policy_entropy = entropy(log_target, valid)
         untried = exploration_loss(log_target, valid, config.exploration_floor)
-        foretelling_loss = self.foresight_loss(trajectory, core_output)
+        auxiliary_loss = self.foresight_loss(trajectory, core_output)
         loss = (
             policy_loss
             + config.baseline_cost * value_loss
             + exploration_cost * untried
             - entropy_cost * policy_entropy
-            + config.foresight_cost * foretelling_loss
+            + config.foresight_cost * auxiliary_loss
         )
         metrics: dict[str, Tensor | float] = {
             "loss/total": loss.detach(),
@@ -173,7 +173,7 @@ class Learner:
             "vtrace/clipped_share": masked_mean((rhos > config.rho_bar).float(), valid),
         }
         if self.network.foresight is not None:
-            metrics["loss/foresight"] = foretelling_loss.detach()
+            metrics["loss/foresight"] = auxiliary_loss.detach()
         return loss, metrics
 
     def foresight_loss(self, trajectory: Trajectory, core_output: Tensor) -> Tensor:
@@ -181,11 +181,11 @@ class Learner:
         foresight, valid, W = self.network.foresight, trajectory.valid, trajectory.context_length
         if foresight is None:
             return core_output.new_zeros(())
-        entries, gains = foresight.gains(*what_paid(trajectory))
-        foretold = foresight.foretell(core_output[W:], entries)
+        entries, cumulants = foresight.cumulants(*reward_events(trajectory))
+        predicted = foresight.predict(core_output[W:], entries)
         discounts = self.config.discount * ~trajectory.terminated
-        targets = foresight_targets(gains.to(foretold.dtype), discounts, foretold, valid)
-        return foresight_loss(foretold[:-1], targets, valid)
+        targets = foresight_targets(cumulants.to(predicted.dtype), discounts, predicted, valid)
+        return foresight_loss(predicted[:-1], targets, valid)
 
     def schedule(self, start: float, end: float, until: float = 1.0) -> float:
         """Start for the first half of the run's env steps, then linear to end, there from a share on."""
@@ -215,7 +215,7 @@ class Learner:
         self.guard.load_state_dict(state["guard"])
 
 
-def what_paid(trajectory: Trajectory) -> tuple[Tensor, Tensor, Tensor]:
+def reward_events(trajectory: Trajectory) -> tuple[Tensor, Tensor, Tensor]:
     """What foresight is of: observations [T, B, *shape], actions [T, B], rewards [T, B], 0 if not valid."""
     observations = trajectory.inputs.observations[trajectory.context_length : -1]
     return observations, trajectory.actions, blank(trajectory.rewards, trajectory.valid)

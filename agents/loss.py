@@ -47,7 +47,7 @@ def policy_gradient_loss(log_policy: Tensor, actions: Tensor, pg_advantages: Ten
     return -masked_mean(log_prob(log_policy, actions) * pg_advantages.detach(), valid)
 
 
-def without_peers(
+def subtract_peer_mean(
     pg_advantages: Tensor, rhos: Tensor, valid: Tensor, total: Callable[[Tensor], Tensor] = lambda x: x
 ) -> Tensor:
     """Takes off each advantage what the other environments' have in common with it at the same step.

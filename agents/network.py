@@ -78,7 +78,7 @@ class Network(nn.Module):
         """
         super().__init__()
         self.num_actions = num_actions
-        self.rounds = False  # products of encoder and heads to bfloat16
+        self.uses_bfloat16 = False  # products of encoder and heads to bfloat16
         self.encoder = make_embedding(observation_space, encoder_size)
         self.core = core_of(encoder_size + num_actions + 1)
         read_size = self.core.output_size + num_products
@@ -107,9 +107,9 @@ class Network(nn.Module):
         Args:
             inputs: rows of B environments, [R, B, ...], or one row, [B, ...].
         """
-        with self._rounding():
+        with self._autocast():
             encoded = functional.relu(self.encoder(inputs.observations))
-        encoded = self._whole(encoded)
+        encoded = self._to_float32(encoded)
         past = encoded.new_zeros(*inputs.resets.shape, self.num_actions + 1)  # [..., B, A + 1]
         if self.core.state_shapes:
             past.scatter_(-1, inputs.prev_actions.unsqueeze(-1), 1.0)
@@ -121,15 +121,15 @@ class Network(nn.Module):
         """Runs R rows from a core state; rows marked as resets start from the initial state."""
         core_inputs = self.core_inputs(inputs)
         output, core_state = self.core(core_inputs, core_state, inputs.resets)
-        with self._rounding():
+        with self._autocast():
             read = self.what_heads_read(output, core_inputs)
             logits, values = self.policy(read), self.value(read).squeeze(-1)
-        return NetworkOutput(self._whole(logits), self._whole(values), core_state, output)
+        return NetworkOutput(self._to_float32(logits), self._to_float32(values), core_state, output)
 
     def logits(self, core_output: Tensor, core_inputs: Tensor) -> Tensor:
         """The policy at outputs of the core, [..., H], and what it read: [..., A], not rounded."""
-        with self._rounding():
-            return self._whole(self.policy(self.what_heads_read(core_output, core_inputs)))
+        with self._autocast():
+            return self._to_float32(self.policy(self.what_heads_read(core_output, core_inputs)))
 
     def what_heads_read(self, core_output: Tensor, core_inputs: Tensor) -> Tensor:
         """The core's output, and its products: [..., H + P]."""
@@ -137,13 +137,13 @@ class Network(nn.Module):
             return core_output
         return torch.cat([core_output, self.products(core_output, core_inputs)], -1)
 
-    def _whole(self, x: Tensor) -> Tensor:
+    def _to_float32(self, x: Tensor) -> Tensor:
         """The number format of all that is not rounded."""
-        return x.float() if self.rounds else x
+        return x.float() if self.uses_bfloat16 else x
 
-    def _rounding(self) -> AbstractContextManager[object]:
+    def _autocast(self) -> AbstractContextManager[object]:
         """Where products may be rounded; no cache of weights, which a CUDA graph would keep."""
-        if not self.rounds:
+        if not self.uses_bfloat16:
             return nullcontext()
         device = self.policy.weight.device.type
         return torch.autocast(device, torch.bfloat16, cache_enabled=False)

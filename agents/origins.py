@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.config import PRESETS, Config, flag
+from agents.config import Config, flag
 from agents.config_checks import FieldError
 from agents.config_files import RECORD, read_values
+from agents.presets import PRESETS
 
 FLAG = "command line"
 Origins = dict[str, str]

@@ -13,7 +13,7 @@ from agents.runners.process import resolve_num_actors, resolve_runner
 from envs.card import TaskCard
 
 MIN_SHARED_ENVS = 16
-"""Environments from which two threads were seen to pay (docs/results, Cores)."""
+"""Environments from which two threads were seen to pay (docs/results/speed.md)."""
 
 
 def describe_run(

@@ -237,7 +237,7 @@ def unroll_bytes(config: Config, sample: Sample, unroll_length: int) -> int:
 
 
 def code_size(config: Config, sample: Sample) -> int:
-    """Entries of what foresight foretells."""
+    """Entries of what foresight predicts."""
     if not config.foresight_cost:
         return 0
     return make_code(sample.space).output_size + sample.num_actions

@@ -18,13 +18,14 @@ from agents.checkpoint import load_checkpoint
 from agents.checkpoint_format import CheckpointError
 from agents.checkpoint_writer import CheckpointWriter
 from agents.config import Config, resolve_unroll_length
+from agents.console import Display, say
 from agents.curves import CurveWriter
 from agents.distributed import ALONE, Group
 from agents.gate_metrics import gates_along
 from agents.gathered import Gathered
 from agents.guard import NonFiniteUpdates, save_unroll
 from agents.learner import Learner
-from agents.metrics import Display, Stopwatch, episode_metrics, mean_figures, mean_metrics, say
+from agents.metrics import Stopwatch, episode_metrics, mean_figures, mean_metrics
 from agents.plan import describe_run
 from agents.run_folder import lock_run, make_run_folder
 from agents.runners import Stopped

@@ -67,7 +67,7 @@ def finite_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def whole_numbers(actions: Any, num_envs: int) -> np.ndarray:
+def action_array(actions: Any, num_envs: int) -> np.ndarray:
     """Return actions as a contiguous [N] int64: a kernel compiles anew for every other layout.
 
     Raises:
@@ -94,7 +94,7 @@ def check_range(actions: np.ndarray, num_actions: int) -> None:
 
 def checked_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
     """Return actions as [N] int64 in 0 … num_actions - 1, or raise as the two above."""
-    array = whole_numbers(actions, num_envs)
+    array = action_array(actions, num_envs)
     check_range(array, num_actions)
     return array
 

@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from envs.card import TaskCard
-from envs.checks import check_range, checked_autoreset_mode, checked_reset_mask, whole_number, whole_numbers
+from envs.checks import action_array, check_range, checked_autoreset_mode, checked_reset_mask, whole_number
 from envs.cue import Cued
 from envs.pcg64 import chosen_seeds, seeded_streams
 from envs.step_kernel import EPISODE_FIELDS, episode_infos, record_dtype, rules_record
@@ -192,7 +192,7 @@ class NativeVectorEnv(Visible, Cued, VectorEnv[np.ndarray, np.ndarray, np.ndarra
         """
         if not self._begun or self._waiting:
             self._need_reset()
-        chosen = whole_numbers(actions, self.num_envs)
+        chosen = action_array(actions, self.num_envs)
         num_ended = self._run(chosen)
         if num_ended < 0:  # the kernel has looked at every action before it took one
             check_range(chosen, self._num_actions)

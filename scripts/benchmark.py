@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import tyro
 
 from agents.command_line import parse, usage_errors
-from agents.scaling import Scale
 from agents.speed.cores import Cores
 from agents.speed.envs import Envs
 from agents.speed.saving import Saving
+from agents.speed.scaling import Scale
 from agents.speed.training import Train
 
 

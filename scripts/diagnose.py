@@ -19,6 +19,7 @@ from agents.actor import is_native
 from agents.checkpoint_format import CheckpointError
 from agents.command_line import NO_CHECKPOINT, USAGE, complain, flat, parse, usage_errors
 from agents.config import Config
+from agents.console import say
 from agents.diagnosing import record
 from agents.diagnosing.curves import write_curves
 from agents.diagnosing.diagnosis import diagnose
@@ -26,7 +27,6 @@ from agents.diagnosing.picture import draw
 from agents.diagnosing.play import Plan
 from agents.evaluation import load_run
 from agents.machine import resolve_device
-from agents.metrics import say
 from agents.network import Network
 from agents.run_folder import find_runs, read_config
 

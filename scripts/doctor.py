@@ -22,8 +22,8 @@ from rich.text import Text
 
 from agents.command_line import parse, usage_errors
 from agents.config import Config
+from agents.console import say
 from agents.installation import carry_out, checks
-from agents.metrics import say
 from agents.options import parse_options
 from agents.self_test import SELF_TEST
 from cores import make_core

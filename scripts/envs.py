@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.command_line import parse, usage_errors
-from agents.metrics import say
+from agents.console import say
 from agents.options import parse_options
 from agents.recording.video import check_place, require_pillow
 from envs import ENVS, GymVectorEnv, NativeVectorEnv, TaskCard, make_vector_env, task_card

@@ -13,9 +13,9 @@ import tyro
 
 from agents.actor import card_of
 from agents.command_line import parse, usage_errors
+from agents.console import say
 from agents.evaluation import evaluate, load_run
 from agents.machine import resolve_device
-from agents.metrics import say
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Literal
 
 from agents.command_line import parse, usage_errors
 from agents.config import RANGES, Config
+from agents.console import say
 from agents.machine import resolve_device
-from agents.metrics import say
 from agents.probing import records
 from agents.probing.summary import grouped, make_table, plot
 from agents.probing.sweep import Run, carry_out_all

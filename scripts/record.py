@@ -15,9 +15,9 @@ import tyro
 from agents.actor import Actor
 from agents.command_line import parse, usage_errors
 from agents.config import Config, stream_seed
+from agents.console import say
 from agents.evaluation import load_run
 from agents.machine import resolve_device
-from agents.metrics import say
 from agents.network import Network
 from agents.recording.video import check_format, check_place, write_video
 from envs import GymVectorEnv, NativeVectorEnv, make_vector_env

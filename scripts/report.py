@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 
 from agents.command_line import parse, usage_errors
-from agents.metrics import say
+from agents.console import say
 from agents.reporting.blocks import markdown, markdown_table
 from agents.reporting.charts import styles_of
 from agents.reporting.contents import panels_of, sections_of

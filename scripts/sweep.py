@@ -19,18 +19,18 @@ import tyro
 from rich.console import Console
 
 from agents.command_line import FAILED, parse, usage_errors
+from agents.console import say, short
 from agents.files import write_json
-from agents.metrics import say, short
 from agents.run_checks import readable
 from agents.run_folder import lock_run
 from agents.runners.cluster import connect, num_cores
 from agents.sweeping.checks import Checked, check_all, fitting_jobs, threads_of
 from agents.sweeping.child import Child
-from agents.sweeping.crew import Crew, Process
 from agents.sweeping.display import Display
 from agents.sweeping.plan import Plan, corners, read_plan, within
 from agents.sweeping.remote_child import RemoteChild
 from agents.sweeping.run import Run, make_run
+from agents.sweeping.run_pool import Process, RunPool
 from agents.sweeping.search import Search, name_of
 from agents.sweeping.summary import summary
 from agents.sweeping.sweep_file import Fields, expand, read_sweep
@@ -90,10 +90,10 @@ def main(argv: Sequence[str]) -> int:
             work = Search(plan, log_dir, name, make_runs)
     tell(checked, work, arguments.jobs or bears, log_dir)
     display = Display(work.num_runs, work.total_steps, work.done, work.begun)
-    crew = Crew(start_by(arguments.on), work.next_run, arguments.jobs or bears, display)
+    pool = RunPool(start_by(arguments.on), work.next_run, arguments.jobs or bears, display)
     with lock:
-        crew.work(work.ended)
-    return conclude(work, crew, log_dir, f"python -m scripts.sweep {' '.join(argv)}")
+        pool.work(work.ended)
+    return conclude(work, pool, log_dir, f"python -m scripts.sweep {' '.join(argv)}")
 
 
 def start_by(on: str) -> Callable[[Run], Process]:
@@ -149,7 +149,7 @@ def lock_sweep(log_dir: Path, file: Path, runs: list[Run]) -> TextIO:
     return lock
 
 
-def conclude(work: Work, crew: Crew, log_dir: Path, command: str) -> int:
+def conclude(work: Work, pool: RunPool, log_dir: Path, command: str) -> int:
     """Says what came of it; returns the exit code."""
     if isinstance(work, Search):
         for line in work.report():
@@ -159,13 +159,13 @@ def conclude(work: Work, crew: Crew, log_dir: Path, command: str) -> int:
         if any(result is not None for result in results.values()):
             Console(highlight=False).print(summary(results))
             say(f"python -m scripts.report {log_dir} --out report")
-    for failure in crew.failures:
+    for failure in pool.failures:
         say(f"failed: {failure.run.title}: {failure.why} ({failure.run.folder})")
-    if crew.stopped_by is not None:
-        say(f"stopped by {crew.stopped_by.name}; the runs under way are saved. The same command goes on:")
+    if pool.stopped_by is not None:
+        say(f"stopped by {pool.stopped_by.name}; the runs under way are saved. The same command goes on:")
         say(f"  {command}")
-        return 128 + crew.stopped_by
-    return FAILED if crew.failures else 0
+        return 128 + pool.stopped_by
+    return FAILED if pool.failures else 0
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ from agents.command_line import (
 )
 from agents.config import MAY_CHANGE, Config, flag
 from agents.config_checks import check
+from agents.console import say
 from agents.distributed import Group, RankLost, group_of_torchrun
 from agents.evaluation import evaluate
 from agents.guard import NonFiniteUpdates
-from agents.metrics import say
 from agents.origins import FLAG, Settings, blame, described, missing_note, settle
 from agents.run_checks import check_run
 from agents.run_folder import EVALUATION, RECORD, place_of, read_config_and_lacks, read_origins, record

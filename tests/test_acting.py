@@ -152,9 +152,9 @@ def test_what_is_not_compiled_acts_all_the_same():
     """A network in another number format, and one that rounds. Mutation: taken for float32."""
     network = new_network("ur-lstm", SPACES[2])
     assert type(make_acting(network, B)) is HostActing
-    network.rounds = True
+    network.uses_bfloat16 = True
     assert type(make_acting(network, B)) is Acting
-    network.rounds = False
+    network.uses_bfloat16 = False
     assert type(make_acting(network.double(), B)) is Acting
 
 

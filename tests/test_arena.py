@@ -40,7 +40,7 @@ def test_arrays_are_shared_with_a_process():
     assert arena["flags"].all()
 
 
-def test_weights_are_read_whole(monkeypatch):
+def test_weights_are_read_to_float32(monkeypatch):
     """A reader that is overtaken while it copies gets one version, the newest, and not a mix.
 
     Mutations: no second look; a single buffer, which one publication spoils.

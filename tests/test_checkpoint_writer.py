@@ -7,7 +7,7 @@ import pytest
 import torch
 from checkpoint_states import assert_same, new_state
 
-from agents import checkpoint_writer, metrics
+from agents import checkpoint_writer, console
 from agents.checkpoint import load_checkpoint
 from agents.checkpoint_writer import CheckpointWriter, SaveError
 
@@ -99,7 +99,7 @@ def test_a_full_disk(writer, disk, tmp_path, monkeypatch, capsys):
     Mutations: a warning for each; none; the error raised; the good news told each time.
     """
     now = [0.0]
-    monkeypatch.setattr(metrics.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
     writer.save(new_state(1), 1, {})
     wait(writer)
     disk.error = OSError(28, "No space left on device")

@@ -6,8 +6,9 @@ from typing import get_type_hints
 
 import pytest
 
-from agents.config import PRESETS, RANGES, Config, flag
+from agents.config import RANGES, Config, flag
 from agents.config_checks import FieldError, advice, check, shown
+from agents.presets import PRESETS
 from envs import ENVS
 
 HINTS = get_type_hints(Config)

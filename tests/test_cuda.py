@@ -137,13 +137,13 @@ def test_bfloat16_rounds_products_and_nothing_else(env, monkeypatch):
     exact = network(unroll.inputs, unroll.core_state)
     dtypes = set()
     network.core.register_forward_hook(lambda _, args, out: dtypes.update({args[0].dtype, out[0].dtype}))
-    network.rounds = True
+    network.uses_bfloat16 = True
     with torch.no_grad():
         for parameter in (network.policy.weight, network.value.weight):
             parameter.normal_(generator=torch.Generator().manual_seed(0))
-    network.rounds = False
+    network.uses_bfloat16 = False
     exact = network(unroll.inputs, unroll.core_state)
-    network.rounds = True
+    network.uses_bfloat16 = True
     rounded = network(unroll.inputs, unroll.core_state)
     assert dtypes == {torch.float32}
     for close, truth in zip(rounded[:2], exact[:2], strict=True):

@@ -11,12 +11,12 @@ from test_learner import new_learner, unrolls
 
 from agents import foresight as foresight_module
 from agents.foresight import Foresight, foresight_loss, foresight_targets
-from agents.learner import what_paid
+from agents.learner import reward_events
 
 T, B, D, A = 6, 3, 4, 3
 
 
-def literal_targets(rewarded, discounts, foretold, valid):
+def literal_targets(rewarded, discounts, predicted, valid):
     """Row by row: what came until the episode or the unroll ended, each discounted by what lay between."""
     targets = torch.zeros(T, B, D, dtype=torch.float64)
     for t in range(T):
@@ -24,7 +24,7 @@ def literal_targets(rewarded, discounts, foretold, valid):
             factor = 1.0
             for k in range(t, T + 1):
                 if k == T or not valid[k, b]:
-                    targets[t, b] += factor * foretold[k, b]
+                    targets[t, b] += factor * predicted[k, b]
                     break
                 targets[t, b] += factor * rewarded[k, b]
                 factor *= discounts[k, b]
@@ -34,18 +34,18 @@ def literal_targets(rewarded, discounts, foretold, valid):
 def test_targets():
     """They are the sums written out.
 
-    Mutations: what is foretold at the unroll's end, or at a truncation, left out; codes of one episode handed
-    on to the one before.
+    Mutations: what is predicted at the unroll's end, or at a truncation, left out; codes of one episode
+    handed on to the one before.
     """
     generator = torch.Generator().manual_seed(0)
     rewarded = torch.randn(T, B, D, generator=generator, dtype=torch.float64)
-    foretold = torch.randn(T + 1, B, D, generator=generator, dtype=torch.float64)
+    predicted = torch.randn(T + 1, B, D, generator=generator, dtype=torch.float64)
     discounts = torch.full((T, B), 0.9, dtype=torch.float64)
     valid = torch.ones(T, B, dtype=torch.bool)
     discounts[2, 0] = 0.0  # terminated, and the next row resets
     valid[3, 0] = valid[2, 1] = False  # column 1: truncated at row 1
-    found = foresight_targets(rewarded, discounts, foretold, valid)
-    torch.testing.assert_close(found[valid], literal_targets(rewarded, discounts, foretold, valid)[valid])
+    found = foresight_targets(rewarded, discounts, predicted, valid)
+    torch.testing.assert_close(found[valid], literal_targets(rewarded, discounts, predicted, valid)[valid])
 
 
 def test_loss():
@@ -53,15 +53,15 @@ def test_loss():
 
     Mutations: a mean over all rows, over entries; NaN let through.
     """
-    foretold, targets = (torch.randn(T, B, D, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
+    predicted, targets = (torch.randn(T, B, D, generator=torch.Generator().manual_seed(i)) for i in (1, 2))
     valid = torch.rand(T, B, generator=torch.Generator().manual_seed(3)) < 0.7
-    foretold[~valid] = torch.nan
-    foretold.requires_grad_()
-    rows = [((foretold[t, b] - targets[t, b]) ** 2).sum() / 2 for t, b in valid.nonzero().tolist()]
-    found, expected = foresight_loss(foretold, targets, valid), torch.stack(rows).mean()
+    predicted[~valid] = torch.nan
+    predicted.requires_grad_()
+    rows = [((predicted[t, b] - targets[t, b]) ** 2).sum() / 2 for t, b in valid.nonzero().tolist()]
+    found, expected = foresight_loss(predicted, targets, valid), torch.stack(rows).mean()
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(*(torch.autograd.grad(x, foretold)[0][valid] for x in (found, expected)))
-    assert (torch.autograd.grad(foresight_loss(foretold, targets, valid), foretold)[0][~valid] == 0).all()
+    torch.testing.assert_close(*(torch.autograd.grad(x, predicted)[0][valid] for x in (found, expected)))
+    assert (torch.autograd.grad(foresight_loss(predicted, targets, valid), predicted)[0][~valid] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ def test_what_the_learner_makes_of_it(context_length, known):
 
     output = learner.network(trajectory.inputs, trajectory.core_state).core_output[context_length:]
     foresight, rewards = learner.network.foresight, trajectory.rewards
-    foretold = foresight.head(output)
+    predicted = foresight.head(output)
     codes = foresight.codes(trajectory.inputs.observations[context_length:-1], trajectory.actions)
     codes[..., :2] -= 0.8 * 0.3  # of the mean
     discounts = learner.config.discount * ~trajectory.terminated
-    targets = foresight_targets(rewards[..., None] * codes, discounts, foretold.detach(), trajectory.valid)
-    expected = foresight_loss(foretold[:-1], targets, trajectory.valid)
+    targets = foresight_targets(rewards[..., None] * codes, discounts, predicted.detach(), trajectory.valid)
+    expected = foresight_loss(predicted[:-1], targets, trajectory.valid)
     torch.testing.assert_close(metrics["loss/foresight"], expected.detach())
     found = torch.autograd.grad(whole - without, list(foresight.parameters()))
     wanted = torch.autograd.grad(0.7 * expected, list(foresight.parameters()))
@@ -159,18 +159,18 @@ def test_entries_that_there_is_something_to_learn_about():
         foresight.head.weight[0, 3], foresight.head.bias[2] = -1.0, 0.5
     observations, actions = torch.tensor([[4, 5], [4, 3]]), torch.tensor([[0, 1], [0, 2]])
     rewards = torch.tensor([[0.0, 0.0], [0.0, -2.0]])
-    entries, gains = foresight.gains(observations, actions, rewards)
+    entries, cumulants = foresight.cumulants(observations, actions, rewards)
     assert entries.tolist() == [0, 2, 3, 6 + 2]
     expected = rewards[..., None] * foresight.codes(observations, actions)
-    assert torch.equal(gains, expected[..., entries])
-    assert foresight.gains(observations, actions, 0 * rewards)[0].tolist() == [0, 2]
-    foresight.note(observations, actions, rewards)
-    foresight.note(observations, actions, torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
-    entries, gains = foresight.gains(observations, actions, rewards)
+    assert torch.equal(cumulants, expected[..., entries])
+    assert foresight.cumulants(observations, actions, 0 * rewards)[0].tolist() == [0, 2]
+    foresight.update_mean_code(observations, actions, rewards)
+    foresight.update_mean_code(observations, actions, torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    entries, cumulants = foresight.cumulants(observations, actions, rewards)
     assert entries.tolist() == [0, 2, 3, 4, 6 + 0, 6 + 2]  # 4 and 6 are not seen with it, for once
     mean = foresight.code_sum / foresight.reward_sum
     expected = rewards[..., None] * (foresight.codes(observations, actions) - 0.8 * mean)
-    assert torch.equal(gains, expected[..., entries])
+    assert torch.equal(cumulants, expected[..., entries])
 
 
 def test_a_gpu_does_the_same_with_all_rows(monkeypatch):
@@ -185,7 +185,7 @@ def test_a_gpu_does_the_same_with_all_rows(monkeypatch):
         learner, envs = new_learner(foresight_cost=0.7, learning_rate=1e-2, learning_rate_final=1e-2)
         for trajectory in unrolls(learner, envs, 5, 8):
             metrics = learner.step(trajectory)
-        entries, _ = learner.network.foresight.gains(*what_paid(trajectory))
+        entries, _ = learner.network.foresight.cumulants(*reward_events(trajectory))
         found.append((len(entries), learner.network.state_dict(), metrics["loss/foresight"]))
     assert 0 < found[0][0] < found[1][0]
     torch.testing.assert_close(found[0][1:], found[1][1:])
@@ -205,7 +205,7 @@ def test_the_mean_code():
         rewards = torch.randn(T, B, generator=draw) * (torch.rand(T, B, generator=draw) < 0.2)
         if number % 3 == 1:
             rewards.zero_()
-        foresight.note(observations, actions, rewards)
+        foresight.update_mean_code(observations, actions, rewards)
         codes = torch.cat([codes, foresight.codes(observations, actions).flatten(0, 1)])
         weights = torch.cat([weights * (0.99 if rewards.any() else 1.0), rewards.abs().flatten()])
     assert (weights > 0).sum() > 20
@@ -221,8 +221,8 @@ def test_the_mean_code_of_ranks():
         torch.tensor([[1, 2]]),
         torch.tensor([[1.0, 2.0]]),
     )
-    foresight.note(observations, actions, rewards, lambda sums: 3 * sums)
-    others.note(observations, actions, 3 * rewards)
+    foresight.update_mean_code(observations, actions, rewards, lambda sums: 3 * sums)
+    others.update_mean_code(observations, actions, 3 * rewards)
     assert torch.equal(foresight.code_sum, others.code_sum)
     assert foresight.reward_sum == others.reward_sum == 9
 
@@ -235,7 +235,7 @@ def test_what_is_not_finite_does_not_reach_the_mean(value):
     rewards = torch.zeros(T, B)
     rewards[0] = torch.tensor([1.0, value, 1.0])
     observations[0, 2, 1] = value
-    foresight.note(observations, actions, rewards)
+    foresight.update_mean_code(observations, actions, rewards)
     assert foresight.code_sum.tolist() == [2, 1, 2, 0, 0]
     assert foresight.reward_sum == 2
 

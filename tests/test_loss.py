@@ -146,7 +146,7 @@ def test_what_peers_have_in_common(data):
     valid[3, :2] = False  # one alone
     advantages[~valid] = math.nan
     rhos = data["values"].abs()
-    found = loss.without_peers(advantages, rhos, valid)
+    found = loss.subtract_peer_mean(advantages, rhos, valid)
     for t in range(T):
         for b in range(B):
             others = [advantages[t, k].item() for k in range(B) if k != b and valid[t, k]]
@@ -164,7 +164,7 @@ def test_peers_leave_the_mean_gradient_as_it_is():
     rewards = torch.tensor([[1.0, 5.0, -2.0], [3.0, 4.0, 9.0]], dtype=torch.float64)
     policy, valid = logits.softmax(-1), torch.ones(1, 2, dtype=torch.bool)
     means = []
-    for change in (lambda x: x, lambda x: loss.without_peers(x, torch.ones_like(x), valid)):
+    for change in (lambda x: x, lambda x: loss.subtract_peer_mean(x, torch.ones_like(x), valid)):
         mean = torch.zeros_like(logits)
         for pair in np.ndindex(3, 3):
             actions = torch.tensor(pair)

@@ -9,17 +9,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from agents import metrics
-from agents.metrics import (
-    Display,
-    Stopwatch,
-    clock,
-    describe,
-    episode_metrics,
-    mean_metrics,
-    say,
-    short,
-)
+from agents import console
+from agents.console import Display, clock, describe, say, short
+from agents.metrics import Stopwatch, episode_metrics, mean_metrics
 from agents.run_folder import make_unique, safe_name
 from agents.trajectory import Episodes
 
@@ -28,7 +20,7 @@ from agents.trajectory import Episodes
 def now(monkeypatch):
     """A clock that the test sets: a list of one number."""
     time = [100.0]
-    monkeypatch.setattr(metrics.time, "perf_counter", lambda: time[0])
+    monkeypatch.setattr(console.time, "perf_counter", lambda: time[0])
     return time
 
 
@@ -116,7 +108,7 @@ def test_in_a_terminal(width, monkeypatch, now):
     """
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=width, highlight=False)
-    monkeypatch.setattr(metrics, "Console", lambda **words: console)
+    monkeypatch.setattr(console, "Console", lambda **words: console)
     display = Display(1000, 0)
     display.update(400, POINT)
     display.update(1000)
@@ -160,7 +152,7 @@ def test_a_terminal_that_goes_away(monkeypatch, now):
 
     screen = Terminal()
     console = Console(file=screen, force_terminal=True, width=80)
-    monkeypatch.setattr(metrics, "Console", lambda **words: console)
+    monkeypatch.setattr(console, "Console", lambda **words: console)
     display = Display(1000, 0)
     display.update(400, POINT)
     screen.gone = True

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from agents.config import PRESETS, Config
+from agents.config import Config
 from agents.config_checks import FieldError
 from agents.origins import FLAG, blame, described, settle
+from agents.presets import PRESETS
 
 
 @pytest.fixture

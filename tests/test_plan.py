@@ -15,7 +15,7 @@ def cores(monkeypatch):
 
     def set_cores(number):
         monkeypatch.setattr(plan, "num_cores", lambda: number)
-        monkeypatch.setattr(process, "num_workers", lambda most: min(most, number))
+        monkeypatch.setattr(process, "num_cores", lambda: number)
 
     return set_cores
 

@@ -178,7 +178,7 @@ def test_number_of_actors(tmp_path, monkeypatch, cores, num_envs, expected):
 )
 def test_bad_words(tmp_path, monkeypatch, changes, message):
     """Found before a process is started. Mutation: left to the actors."""
-    monkeypatch.setattr(process, "Crew", None)
+    monkeypatch.setattr(process, "ActorProcesses", None)
     with pytest.raises(ValueError, match=message) as error:
         Training(runs.one_actor(tmp_path, **changes))
     assert "\n" not in str(error.value)

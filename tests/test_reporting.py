@@ -17,8 +17,9 @@ from PIL import Image
 from planted_runs import plant, plant_all
 from programs import assert_one_line
 
-from agents.config import PRESETS, Config
+from agents.config import Config
 from agents.origins import settle
+from agents.presets import PRESETS
 from agents.reporting.charts import band_of, lines_of_card, tick_labels
 from agents.reporting.commands import commands_of
 from agents.reporting.contents import panels_of

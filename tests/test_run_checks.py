@@ -90,7 +90,7 @@ def test_memory(monkeypatch):
     """What is refused is what no memory holds, and the estimate is below what a run really takes.
 
     Mutations: the slots of actors not counted; the optimiser not counted; the wrong part blamed; what
-    foresight foretells not counted.
+    foresight predicts not counted.
     """
     plain, foretelling = (run_checks.needs_of(dataclasses.replace(SMALL, foresight_cost=c)) for c in (0, 1))
     codes = 4 * 3 * 3 * (5 + 4)  # entries of what is seen and done, for the steps of an unroll

@@ -6,8 +6,8 @@ import pytest
 import torch
 from programs import assert_one_line
 
-from agents import scaling
-from agents.scaling import CALLS, LEARNER, TRAJECTORIES, WEIGHTS, Parts, bytes_of, loads
+from agents.speed import scaling
+from agents.speed.scaling import CALLS, LEARNER, TRAJECTORIES, WEIGHTS, Parts, bytes_of, loads
 from agents.trajectory import Episodes, Inputs, Trajectory
 from scripts import benchmark
 

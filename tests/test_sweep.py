@@ -13,8 +13,8 @@ from runs import points, train, without_speed
 from agents.checkpoint import load_checkpoint
 from agents.checkpoint_format import split_state
 from agents.run_folder import read_config
-from agents.sweeping.crew import Crew
 from agents.sweeping.run import make_run
+from agents.sweeping.run_pool import RunPool
 from agents.sweeping.summary import summary
 from scripts import sweep
 
@@ -80,13 +80,13 @@ class Pretended:
 
 
 @pytest.fixture
-def crew(tmp_path, monkeypatch):
-    """Makes a crew over pretended processes, given (polls, code) of each run."""
-    monkeypatch.setattr("agents.sweeping.crew.POLL_S", 0.0)
+def pool(tmp_path, monkeypatch):
+    """Makes a pool over pretended processes, given (polls, code) of each run."""
+    monkeypatch.setattr("agents.sweeping.run_pool.POLL_S", 0.0)
 
     def make(fates, jobs):
         runs = [make_run({"seed": seed}, str(tmp_path)) for seed in range(len(fates))]
-        made = Crew(start, iter_or_none(runs), jobs, Silence())
+        made = RunPool(start, iter_or_none(runs), jobs, Silence())
         made.runs, made.started, made.most = runs, [], 0
         made.fates = dict(zip(runs, fates, strict=True))
         made_here.append(made)
@@ -107,12 +107,12 @@ def iter_or_none(runs):
     return lambda: next(left, None)
 
 
-def test_runs_are_done_in_order_so_many_at_once(crew):
+def test_runs_are_done_in_order_so_many_at_once(pool):
     """A run that takes long keeps nobody waiting but for its own place.
 
     Mutations: jobs + 1 at once; a round of jobs ended before the next begins; the last runs not waited for.
     """
-    made = crew([(9, 0), (1, 0), (1, 0), (1, 0), (2, 0)], 2)
+    made = pool([(9, 0), (1, 0), (1, 0), (1, 0), (2, 0)], 2)
     made.work()
     assert [process.run for process in made.started] == made.runs
     assert made.most == 2
@@ -120,12 +120,12 @@ def test_runs_are_done_in_order_so_many_at_once(crew):
     assert made.failures == []
 
 
-def test_a_run_that_fails_is_named_and_the_others_go_on(crew, capsys):
+def test_a_run_that_fails_is_named_and_the_others_go_on(pool, capsys):
     """With its code or signal and its last lines; one that ends well but without an evaluation fails, too.
 
     Mutations: the first failure ends all; a code of 0 believed; the number of a signal taken for a code.
     """
-    made = crew([(1, 3), (1, -9), (1, 0)], 1)
+    made = pool([(1, 3), (1, -9), (1, 0)], 1)
     ended = []
     made.work(lambda run, done: ended.append(done))
     assert ended == [False, False, True]
@@ -134,12 +134,12 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(crew, capsys):
     assert f"{line}\n  | so it\n  | went\n" in capsys.readouterr().out
 
 
-def test_a_signal_stops_all_and_starts_nobody(crew):
+def test_a_signal_stops_all_and_starts_nobody(pool):
     """Those under way get it once, and are waited for; what they end with is no failure.
 
-    Mutations: runs begun after the signal; SIGTERM in place of what came; the crew gone before they are.
+    Mutations: runs begun after the signal; SIGTERM in place of what came; the pool gone before they are.
     """
-    made = crew([(10**9, 0), (10**9, 0), (1, 0)], 2)
+    made = pool([(10**9, 0), (10**9, 0), (1, 0)], 2)
     update = made._display.update
 
     def interrupt(running):

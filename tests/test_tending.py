@@ -12,7 +12,7 @@ from agents.runners import member, tending
 from agents.runners.failures import ActorFailure, Limits
 from agents.runners.member import LOST, Member
 from agents.runners.remote import Place
-from agents.runners.tending import Crew
+from agents.runners.tending import RayActors
 
 GONE = ray.exceptions.RayActorError()
 
@@ -52,7 +52,7 @@ def killed(monkeypatch):
 
 
 def make_crew(handles):
-    return Crew(
+    return RayActors(
         lambda index, _: handles[index],
         Limits(0.05, 5),
         names=[str] * len(handles),

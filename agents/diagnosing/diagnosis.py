@@ -7,14 +7,14 @@ import numpy as np
 
 from agents.actor import make_envs
 from agents.config import Config
+from agents.console import PLAIN_LINE_EVERY_S, clock, say
 from agents.diagnosing import record
 from agents.diagnosing.clearing import choose_steps, clear_at_steps, measure
 from agents.diagnosing.cue_probe import last_sight, probe_cue
-from agents.diagnosing.gates import gates_along, median_episode
+from agents.diagnosing.gates import gates_of_episode, median_episode
 from agents.diagnosing.gradients import gradient_by_lag
 from agents.diagnosing.play import Outcome, Plan, Tape, play
 from agents.diagnosing.summary import summarise
-from agents.metrics import PLAIN_LINE_EVERY_S, clock, say
 from agents.network import Network
 from envs import NativeVectorEnv
 
@@ -96,7 +96,7 @@ def gradient_of(
 def gates_of(network: Network, tape: Tape, outcome: Outcome) -> dict[str, Any] | None:
     """The part "gates"."""
     episode = median_episode(outcome)
-    return gates_along(network, tape, episode, int(outcome.lengths[episode]))
+    return gates_of_episode(network, tape, episode, int(outcome.lengths[episode]))
 
 
 def why_not_cleared(network: Network, outcome: Outcome) -> str:

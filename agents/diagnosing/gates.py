@@ -21,7 +21,7 @@ def median_episode(outcome: Outcome) -> int:
 
 
 @torch.no_grad()
-def gates_along(network: Network, tape: Tape, episode: int, length: int) -> dict[str, Any] | None:
+def gates_of_episode(network: Network, tape: Tape, episode: int, length: int) -> dict[str, Any] | None:
     """The gates of one episode.
 
     Args:

@@ -13,8 +13,8 @@ from signal import SIGINT, SIGTERM, getsignal, signal
 import torch
 
 from agents.allocation import keep_freed_memory
+from agents.console import PLAIN_LINE_EVERY_S, clock, say
 from agents.machine import resolve_device
-from agents.metrics import PLAIN_LINE_EVERY_S, clock, say
 from agents.options import parse_options
 from agents.probing import records
 from agents.probing.fitting import Point, fit, make_reader

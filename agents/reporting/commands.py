@@ -5,8 +5,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from agents.config import PRESETS, Config, flag
+from agents.config import Config, flag
 from agents.origins import FLAG
+from agents.presets import PRESETS
 from agents.reporting.runs import Run
 
 FIRST = ("env", "env_opt", "core", "core_opt")

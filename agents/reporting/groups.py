@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agents.actor import card_of
-from agents.config import PRESETS, Config, flag
+from agents.config import NOT_LEARNT_FROM, Config, flag
+from agents.presets import PRESETS
 from agents.reporting.runs import Run
 from envs import TaskCard, find_task
 
 CONTROL = "memoryless"
 IDENTITY = ("env", "env_opt", "env_backend", "core", "core_opt", "seed")
 """Fields that say which task, which core and which seed."""
-WRITTEN = ("log_dir", "log_every_steps", "gates_every_steps", "checkpoint_every_s", "keep_checkpoints")
-FAULTS = ("max_skipped_updates", "ray_address", "actor_deadline_s", "max_actor_failures")
-"""Fields that decide what is written, and how faults are met, and not what is learnt."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def labels_of(tasks: list[list[Run]]) -> dict[str, str]:
     What differs in one task is told in all, so that a group has one name in all of them; what differs between
     tasks alone is not.
     """
-    names = [f.name for f in dataclasses.fields(Config) if f.name not in (*IDENTITY, *WRITTEN, *FAULTS)]
+    names = [f.name for f in dataclasses.fields(Config) if f.name not in {*IDENTITY, *NOT_LEARNT_FROM}]
     differ = [
         name for name in names if any(len({getattr(run.config, name) for run in runs}) > 1 for runs in tasks)
     ]

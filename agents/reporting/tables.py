@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.metrics import clock
+from agents.console import clock
 from agents.reporting.blocks import Table
 from agents.reporting.groups import Task, all_labels
 from agents.reporting.horizon import Horizon, held_in_words, points

@@ -8,8 +8,8 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from torch import Tensor
 
 from agents.actor import Actor
+from agents.console import say
 from agents.halves import HalvedActor
-from agents.metrics import say
 from agents.network import Network
 from agents.runners import Stopped
 from agents.trajectory import Trajectory

@@ -24,18 +24,18 @@ from torch import Tensor
 
 from agents.actor import is_native, make_envs
 from agents.config import Config, stream_seed
+from agents.console import say
 from agents.distributed import Group
-from agents.metrics import say
+from agents.machine import num_cores
 from agents.network import Network, make_network
 from agents.runners import Stopped
 from agents.runners.arena import NamelessFile
 from agents.runners.failures import Limits, actor_name
 from agents.runners.slots import allocate_slots, split_columns
-from agents.runners.supervision import Crew
+from agents.runners.supervision import ActorProcesses
 from agents.runners.weights import PublishedWeights
 from agents.runners.worker import Job, Recipe, make_board
 from agents.trajectory import Trajectory
-from envs.gym_steppers import num_workers
 
 POLL_S = 0.2
 """How often somebody who waits looks whether an actor hangs, or whether to stop."""
@@ -95,7 +95,7 @@ class ProcessRunner:
         )
         self._board = make_board(num_actors)
         self._seconds = self._sum_seconds()
-        self._crew: Crew | None = None
+        self._crew: ActorProcesses | None = None
         self._generation = 0  # of the actors that are to start
         self._number = -1  # of the batch that the learner holds
         self._stopping = False
@@ -121,9 +121,9 @@ class ProcessRunner:
             crew.watch(POLL_S)
         return self._slots.batch(self._number)
 
-    def _start(self) -> Crew:
+    def _start(self) -> ActorProcesses:
         names = [partial(self._name, index) for index in range(len(self._slots.columns))]
-        crew = Crew(
+        crew = ActorProcesses(
             self._make_job,
             self._board,
             self._limits,
@@ -211,13 +211,13 @@ def resolve_runner(config: Config) -> str:
     """The kind of a run's runner: what the user said, or what pays."""
     if config.runner != "auto":
         return config.runner
-    return "local" if is_native(config) or num_workers(2) == 1 else "process"
+    return "local" if is_native(config) or num_cores() == 1 else "process"
 
 
 def resolve_num_actors(config: Config, num_envs: int, group: Group) -> int:
     """Actors of each rank, with that many environments: what the user said, or one for each core but one."""
-    cores = num_workers((num_envs + 1) * group.local_size) // group.local_size
-    return config.num_actors or max(1, cores - 1)  # one core learns
+    cores = num_cores() // group.local_size  # of which one learns
+    return config.num_actors or max(1, min(num_envs, cores - 1))
 
 
 def make_process_runner(

@@ -18,8 +18,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 from agents.config import Config, stream_seed
+from agents.console import say
 from agents.distributed import Group
-from agents.metrics import say
 from agents.network import Network
 from agents.runners import Stopped
 from agents.runners.cluster import connect, disconnect, num_cores
@@ -27,7 +27,7 @@ from agents.runners.failures import Limits, actor_name
 from agents.runners.process import generation_seed, recipe_of
 from agents.runners.remote import BESIDE, RemoteActor, RemoteJob, give, unpack
 from agents.runners.slots import allocate_slots, split_columns
-from agents.runners.tending import Crew
+from agents.runners.tending import RayActors
 from agents.runners.worker import Recipe
 from agents.trajectory import Trajectory
 
@@ -81,7 +81,7 @@ class RayRunner:
             columns=split_columns(num_envs, self._size),
         )
         self._seconds = [0.0, 0.0]
-        self._crew: Crew | None = None
+        self._crew: RayActors | None = None
         self._generation = 0  # of the actors that are to start
         self._disconnect, self._stopping, self._holds_batch = close, False, False
         self.publish(network.state_dict(), 0)
@@ -121,8 +121,8 @@ class RayRunner:
             self._slots.finish(0, number, unpack(unroll, self._slots.part(0, number)))
         return self._slots.batch(0)
 
-    def _start(self) -> Crew:
-        return Crew(
+    def _start(self) -> RayActors:
+        return RayActors(
             self._make_actor,
             self._limits,
             names=[partial(self._name, index) for index in range(self._num_actors)],
@@ -131,7 +131,7 @@ class RayRunner:
             weights=self._weights,
         )
 
-    def _pass_on(self, crew: Crew) -> None:
+    def _pass_on(self, crew: RayActors) -> None:
         while crew.lines:
             self._tell(crew.lines.popleft())
 

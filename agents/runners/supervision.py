@@ -70,7 +70,7 @@ class ActorProcess:
         return text
 
 
-class Crew:
+class ActorProcesses:
     """All the actors. Unrolls are numbered; each actor makes its part of each, one after the other."""
 
     def __init__(

@@ -33,7 +33,7 @@ AGAIN_S = 1.0
 """Between two attempts to place an actor whose machine was lost before it ran."""
 
 
-class Crew:
+class RayActors:
     """All the actors of a run, wherever they are."""
 
     def __init__(

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 
 from agents.config import Config
+from agents.console import say
 from agents.machine import resolve_device
-from agents.metrics import say
 from cores import CORES, make_core
 from cores.yardsticks import PLAIN, acting, learning, products_name, take_turns
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 
-from agents.metrics import say, short
+from agents.console import say, short
 from envs import ENVS, yardsticks
 from envs.checks import nearest
 from envs.tasks import minigrid

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agents.config import RANGES, Config
-from agents.metrics import say
+from agents.console import say
 from agents.training import Training
 
 

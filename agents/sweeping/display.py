@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agents.metrics import REFRESH_EVERY_S, clock, say, short
+from agents.console import REFRESH_EVERY_S, clock, say, short
 from agents.sweeping.run import Point, Run
 
 LINE_EVERY_S = 60.0
@@ -40,7 +40,7 @@ class Display:
         console = Console(highlight=False)
         self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal:
-            # Drawn by `update` alone, as in agents.metrics.
+            # Drawn by `update` alone, as in agents.console.
             self._live = Live(console=console, auto_refresh=False, redirect_stderr=False)
             self._draw(self._live.start)
 

@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.checkpoint import list_checkpoints
-from agents.config import MAY_CHANGE, Config, flag
+from agents.config import MAY_CHANGE, NOT_LEARNT_FROM, Config, flag
 from agents.files import open_plainly, parse_json
 from agents.origins import settle
 from agents.run_folder import place_of, read_config, read_evaluation
 from agents.sweeping.sweep_file import Fields
 
-LEARNING = {"total_steps", "device", "precision", "num_threads", "runner", "num_actors", "max_policy_lag"}
-"""Of what a resumed run may change: what its result depends on all the same."""
-WATCHING = MAY_CHANGE - LEARNING | {"log_dir"}
-"""What is no part of a run's name: it learns the same with any value."""
 TAIL_BYTES = 2**14
 
 
@@ -110,7 +106,7 @@ def make_run(fields: Fields, log_dir: str) -> Run:
 
 def varied_fields(runs: Collection[Run]) -> tuple[str, ...]:
     """The fields, beside core and task, that differ between runs of a task."""
-    known = {"env", "env_opt", "core", "core_opt", "seed", *WATCHING}
+    known = {"env", "env_opt", "core", "core_opt", "seed", *NOT_LEARNT_FROM}
     names = dict.fromkeys(name for run in runs for name, _ in run.said if name not in known)
     values: dict[tuple[str, str], set[Any]] = {}
     for run in runs:
@@ -124,7 +120,9 @@ def digest(config: Config) -> str:
     defaults = dataclasses.asdict(Config())
     values = dataclasses.asdict(config).items()
     own = {
-        name: value for name, value in values if name not in {"seed", *WATCHING} and value != defaults[name]
+        name: value
+        for name, value in values
+        if name not in {"seed", *NOT_LEARNT_FROM} and value != defaults[name]
     }
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:8]
 

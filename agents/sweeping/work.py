@@ -1,4 +1,4 @@
-"""The work of a sweep, as its crew asks for it: a list of runs; a search is another kind."""
+"""The work of a sweep, as its pool of runs asks for it: a list of runs; a search is another kind."""
 
 from typing import Protocol
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.command_line import parse, usage_errors
+from agents.console import say
 from agents.machine import num_cores
-from agents.metrics import say
 from agents.speed.machine import machine_facts
 from benchmarks.rivals.contestants import LONGHOLD, RIVALS, Contestant
 from benchmarks.rivals.race import Clock, Fallen, take_turn

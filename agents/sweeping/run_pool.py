@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from agents.command_line import flat
-from agents.metrics import say
+from agents.console import say
 from agents.signals import leave_on_signal
 from agents.sweeping.display import Display
 from agents.sweeping.run import Run
@@ -36,7 +36,7 @@ class Failure(NamedTuple):
     why: str
 
 
-class Crew:
+class RunPool:
     """The runs that are under way, and what became of the others."""
 
     def __init__(

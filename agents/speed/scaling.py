@@ -15,7 +15,7 @@ import torch
 
 from agents.config import Config
 from agents.config_checks import check
-from agents.metrics import short
+from agents.console import short
 from agents.runners.remote import give
 from agents.training import Training
 from agents.trajectory import Trajectory
