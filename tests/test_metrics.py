@@ -107,12 +107,12 @@ def test_in_a_terminal(width, monkeypatch, now):
     Mutation: figures that wrap (the display would jump).
     """
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=width, highlight=False)
-    monkeypatch.setattr(console, "Console", lambda **words: console)
+    terminal = Console(file=screen, force_terminal=True, width=width, highlight=False)
+    monkeypatch.setattr(console, "Console", lambda **kwargs: terminal)
     display = Display(1000, 0)
     display.update(400, POINT)
     display.update(1000)
-    lines = console.render_lines(display._live.get_renderable(), console.options.update(width=width))
+    lines = terminal.render_lines(display._live.get_renderable(), terminal.options.update(width=width))
     display.close()
     assert len(lines) == 2
     last = screen.getvalue().split("\n")
@@ -151,8 +151,8 @@ def test_a_terminal_that_goes_away(monkeypatch, now):
             return super().write(text)
 
     screen = Terminal()
-    console = Console(file=screen, force_terminal=True, width=80)
-    monkeypatch.setattr(console, "Console", lambda **words: console)
+    terminal = Console(file=screen, force_terminal=True, width=80)
+    monkeypatch.setattr(console, "Console", lambda **kwargs: terminal)
     display = Display(1000, 0)
     display.update(400, POINT)
     screen.gone = True
