@@ -21,7 +21,7 @@ from torch import Tensor
 
 from agents.files import open_plainly, parse_json, read_bounded
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 TENSORS, VALUES, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 MAX_MANIFEST_BYTES, MAX_VALUES_BYTES, MAX_HEADER_BYTES = 2**20, 2**22, 2**22
 """Of what is parsed: a hostile file must not claim memory. The header is that of the tensors: their names,
@@ -174,7 +174,13 @@ def from_2(state: State) -> State:
     return {"replay": {}, **state, "learner": {**learner, "network": network, "guard": guard}}
 
 
-MIGRATIONS: dict[int, Callable[[State], State]] = {1: from_1, 2: from_2}
+def from_3(state: State) -> State:
+    """Format 3 did not say how many updates in a row had just been skipped."""
+    learner = state["learner"]
+    return {**state, "learner": {**learner, "guard": {**learner["guard"], "in_a_row": 0}}}
+
+
+MIGRATIONS: dict[int, Callable[[State], State]] = {1: from_1, 2: from_2, 3: from_3}
 """By version: makes a state of that format one of the next."""
 
 

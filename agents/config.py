@@ -253,3 +253,15 @@ def stream_seed(
     """An independent seed for each use of randomness in a run."""
     index = ("weights", "environments", "actions", "evaluation", "replay").index(stream)
     return int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def generation_seed(seed: int, generation: int, index: int = 0) -> int:
+    """The seed of an actor that began after others of its place: those before it have played their episodes.
+
+    The first generation's environments have the run's own seed, and so has its first actor's sampling: one
+    actor that is never behind does what the local runner does.
+    """
+    if generation == index == 0:
+        return seed
+    key = np.random.SeedSequence(seed, spawn_key=(generation, index))
+    return int(key.generate_state(1, np.uint64)[0] >> 1)

@@ -62,6 +62,10 @@ class Display:
             self._live = Live(self._bar, console=console, auto_refresh=False)
             self._draw(self._live.start)
 
+    def restart(self, env_steps: int) -> None:
+        """Reckons the time that is left from here."""
+        self._started, self._start_steps = time.perf_counter(), env_steps
+
     def update(self, env_steps: int, scalars: dict[str, float] | None = None) -> None:
         """Shows how far the run is.
 

@@ -20,6 +20,8 @@ from agents.network import Network
 from agents.optimizer import Optimizer
 from agents.trajectory import Trajectory
 
+NON_FINITE_UNROLL = "non-finite.safetensors"
+"""In a run's folder: the unroll of the update that was skipped last, where that was one too many."""
 ROLL_BACK_AFTER = 10
 """So many skipped updates in a row: the weights themselves may be what is wrong with them."""
 
@@ -128,15 +130,26 @@ class Guard:
         self.optimizer.load_state_dict(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
-        """How many updates there were, and were skipped, so far."""
+        """How many updates there were and were skipped; while they are, also what to go back to."""
         self.settle()
-        return {"updates": self._num_updates, "skipped": self.num_skipped}
+        state: dict[str, Any] = {
+            "updates": self._num_updates,
+            "skipped": self.num_skipped,
+            "in_a_row": self._in_a_row,
+        }
+        if self._in_a_row:
+            network, optimizer = self._kept
+            state["kept"] = {"network": network, "optimizer": optimizer, "updates": self._kept_at}
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Counts on from a state; as many updates as at first may be skipped after it."""
         self._num_updates = state["updates"]
         self._max_skipped += state["skipped"] - self.num_skipped
-        self.num_skipped = state["skipped"]
+        self.num_skipped, self._in_a_row = state["skipped"], state["in_a_row"]
+        if self._in_a_row:
+            kept = state["kept"]
+            self._kept, self._kept_at = (kept["network"], kept["optimizer"]), kept["updates"]
         self.keep()
 
 

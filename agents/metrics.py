@@ -26,12 +26,16 @@ class Stopwatch:
         yield
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the last lap."""
+        return max(time.perf_counter() - self._started, 1e-9)
+
     def lap(self) -> tuple[float, dict[str, float]]:
         """Seconds since the last lap, and each part's share of them; starts a new lap."""
-        now = time.perf_counter()
-        elapsed = max(now - self._started, 1e-9)
+        elapsed = self.elapsed
         shares = {part: seconds / elapsed for part, seconds in self.seconds.items()}
-        self.seconds, self._started = {}, now
+        self.seconds, self._started = {}, self._started + elapsed
         return elapsed, shares
 
 

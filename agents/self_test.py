@@ -13,7 +13,9 @@ from agents.installation import Finding
 from agents.training import Training
 
 SHORT = Config(env_opt=("length=10",), num_envs=8, hidden_size=32, device="cpu", runner="local")
-LEARNING = Config(env_opt=("length=2",), total_steps=30_000, num_envs=16, hidden_size=32, device="cpu")
+LEARNING = Config(
+    env_opt=("length=2",), total_steps=30_000, num_envs=16, unroll_length=4, hidden_size=32, device="cpu"
+)
 CHANCE, ENOUGH = 0.5, 0.8
 """Success in a T-maze without memory, and what `LEARNING` must reach."""
 NUM_UPDATES = 4

@@ -23,7 +23,7 @@ from agents.curves import CurveWriter
 from agents.distributed import ALONE, Group
 from agents.gate_metrics import gates_along
 from agents.gathered import Gathered
-from agents.guard import NonFiniteUpdates, save_unroll
+from agents.guard import NON_FINITE_UNROLL, NonFiniteUpdates, save_unroll
 from agents.learner import Learner
 from agents.metrics import Stopwatch, episode_metrics, mean_figures, mean_metrics
 from agents.plan import describe_run
@@ -33,9 +33,6 @@ from agents.runners.failures import ActorFailure
 from agents.runners.ranks import next_together
 from agents.signals import leave_on_signal
 from agents.trajectory import Episodes, Trajectory
-
-NON_FINITE_UNROLL = "non-finite.safetensors"
-"""In a run's folder: the unroll of the update that was skipped last, where that was one too many."""
 
 
 class Training:
@@ -68,7 +65,8 @@ class Training:
         self._asked_by: signal.Signals | None = None  # this rank; it stops when all know
         self._gathered = Gathered()
         self._trajectory: Trajectory | None = None
-        self._steps_at_point = 0
+        self._steps_at_point = self._steps_at_lap = 0  # the last point's; where this process began counting
+        self._first_update = 0, 0.0  # env steps, and seconds of the lap, from which speed is measured
         self._waited_s = group.waited_s  # for other ranks, until the last point
         self._gates_period = 0  # the last one that has a record of the gates
 
@@ -115,9 +113,7 @@ class Training:
             self._open_checkpoints()
         lines = [f"skipped a damaged checkpoint: {line}" for line in refused]
         lines.append(f"resuming from {checkpoint} at {self.learner.env_steps:,} env steps")
-        if self._anew:
-            lines.append(f"{self._anew}, so episodes start anew")
-        return lines
+        return [*lines, f"{self._anew}, so episodes start anew"] if self._anew else lines
 
     def plan(self) -> list[str]:
         """What is about to happen, a line each."""
@@ -156,8 +152,7 @@ class Training:
             RankLost: another rank is gone; the run is as its last checkpoint has it.
             SaveError: the last checkpoint could not be written.
         """
-        learner, config = self.learner, self.config
-        state = self.state_dict()
+        learner, config, state = self.learner, self.config, self.state_dict()
         if self.group.leads:
             self.checkpoints.prepare(state)
         display = Display(config.total_steps, learner.env_steps)
@@ -172,15 +167,15 @@ class Training:
                         self.step()
                     except Stopped:
                         break
-                    except ActorFailure:
+                    except (ActorFailure, NonFiniteUpdates) as error:
                         self._save()
-                        raise
-                    except NonFiniteUpdates as error:
-                        self._save()
-                        if self.group.leads:
+                        if isinstance(error, NonFiniteUpdates) and self.group.leads:
                             save_unroll(self.folder / NON_FINITE_UNROLL, error.trajectory)
                         raise
                     at_point = learner.env_steps // self.log_every > points_before
+                    if learner.version == self._first_version + 1:  # it compiled, and tells nothing of speed
+                        self._first_update = learner.env_steps, self.stopwatch.elapsed
+                        display.restart(learner.env_steps)
                     scalars = self._write_point() if at_point else None
                     if (at_point or self.group.size == 1) and self._save_is_due():
                         self._save(last=False)
@@ -218,7 +213,10 @@ class Training:
         figures |= {f"speed/share_{part}": share for part, share in shares.items()}
         figures["vtrace/policy_lag"] = scalars["vtrace/policy_lag"]
         figures["vtrace/policy_lag_max"] = max(float(update["vtrace/policy_lag"]) for update in updates)
-        figures["speed/env_steps_per_s"] = (self.learner.env_steps - self._steps_at_point) / elapsed
+        steps, seconds = self._first_update
+        if steps == self.learner.env_steps:  # there is no other
+            steps, seconds = self._steps_at_lap, 0.0
+        figures["speed/env_steps_per_s"] = (self.learner.env_steps - steps) / (elapsed - seconds)
         episodes = Episodes.concatenate(self._gathered.episodes)
         ranks = self.group.gather({"figures": figures, "episodes": episodes._asdict()})
         episodes = Episodes.concatenate([Episodes(**rank["episodes"]) for rank in ranks])
@@ -230,7 +228,8 @@ class Training:
         if self.group.leads:
             self._curves.write(self.learner.env_steps, scalars, histograms)
         self._gathered.clear()
-        self._steps_at_point = self.learner.env_steps
+        self._steps_at_point = self._steps_at_lap = self.learner.env_steps
+        self._first_update = self._steps_at_lap, 0.0
         return scalars
 
     def _gates(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -245,8 +244,7 @@ class Training:
         if self.learner.version == self._first_version and self.group.size == 1:
             signal.raise_signal(number)  # nothing to save, and compiling may take long
         self._asked_by = number
-        if self.group.size == 1:
-            self.stopped_by = number
+        self.stopped_by = number if self.group.size == 1 else None
         self.runner.stop()
 
     def _save_is_due(self) -> bool:
@@ -284,10 +282,11 @@ class Training:
         Raises:
             KeyError, RuntimeError, TypeError, ValueError: it is another configuration's, or none.
         """
-        curves, counters = state["curves"], [state["learner"][name] for name in ("version", "env_steps")]
-        if not all(type(count) is int and count >= 0 for count in [*counters, curves["env_steps"]]):
+        curves, learner = state["curves"], state["learner"]
+        counters = (learner["version"], learner["env_steps"], curves["env_steps"])
+        if not all(type(count) is int and count >= 0 for count in counters):
             raise ValueError("its counters are no counts")
-        self.learner.load_state_dict(state["learner"])
+        self.learner.load_state_dict(learner)
         own, self._anew = self.group.own_part(state["runner"])
         if not self.runner.load_state_dict(own):
             self._anew = self._anew or self.runner.anew
@@ -298,3 +297,4 @@ class Training:
         gathered, other = self.group.own_part(curves["gathered"])
         self._gathered.load_state_dict({} if other else gathered, self.device)
         self._steps_at_point, self._gates_period = curves["env_steps"], curves["gates_period"]
+        self._steps_at_lap = self.learner.env_steps

@@ -67,7 +67,7 @@ class Stepper(Protocol):
         """Reads one input per environment.
 
         Args:
-            inputs: [B, I], contiguous: inputs.
+            inputs: [B, I], contiguous: inputs, in memory that the caller may overwrite afterwards.
             reset: [B] bool: inputs[b] is the first of an episode.
 
         Returns:
@@ -89,7 +89,8 @@ class ReferenceStepper:
     @torch.no_grad()
     def step(self, inputs: torch.Tensor, reset: torch.Tensor) -> torch.Tensor:
         """Reads one input per environment; see `Stepper`."""
-        out, self.state = self._core(inputs.unsqueeze(0), self.state, reset.unsqueeze(0))
+        # A copy: a core may keep an input as its state, and the caller's memory is used again.
+        out, self.state = self._core(inputs.clone().unsqueeze(0), self.state, reset.unsqueeze(0))
         return out[0]
 
 

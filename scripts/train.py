@@ -33,12 +33,12 @@ from agents.config_checks import check
 from agents.console import say
 from agents.distributed import Group, RankLost, group_of_torchrun
 from agents.evaluation import evaluate
-from agents.guard import NonFiniteUpdates
+from agents.guard import NON_FINITE_UNROLL, NonFiniteUpdates
 from agents.origins import FLAG, Settings, blame, described, missing_note, settle
 from agents.run_checks import check_run
 from agents.run_folder import EVALUATION, RECORD, place_of, read_config_and_lacks, read_origins, record
 from agents.runners.failures import ActorFailure
-from agents.training import NON_FINITE_UNROLL, Training
+from agents.training import Training
 
 NUM_EVALUATION_EPISODES = 1000
 

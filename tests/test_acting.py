@@ -67,6 +67,38 @@ def test_rows_one_by_one_equal_the_unroll(core, num_products, space):
     torch.testing.assert_close(acting.core_state, last, rtol=1e-5, atol=1e-5)
 
 
+class Last(RecurrentCore):
+    """Sees its input and the one before, and keeps the tensor that it was given."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size, output_size=2 * input_size, state_shapes=((input_size,),))
+
+    def project(self, inputs):
+        """The input as it is."""
+        return inputs
+
+    def step(self, projected, state):
+        """Both inputs."""
+        return torch.cat([projected, state[0]], -1), (projected,)
+
+
+def test_a_core_that_keeps_its_input():
+    """Acting uses the memory of its inputs again; what a core keeps of them must stay.
+
+    Mutation: the input itself handed to the core.
+    """
+    space = SPACES[0]
+    network = Network(space, A, E, lambda size: Last(size, H))
+    with torch.no_grad():
+        network.policy.weight.normal_(generator=torch.Generator().manual_seed(1))
+    acting, rows, state = make_acting(network, B), some_rows(space), network.initial_state(B)
+    assert type(acting) is HostActing
+    acted, _, _ = decided(acting, unroll_of(rows, space, 0), state, torch.zeros(T - 1, B, A))
+    with torch.no_grad():
+        logits = network(rows, state).logits
+    torch.testing.assert_close(acted, logits[:-1], rtol=1e-5, atol=1e-5)
+
+
 def unroll_of(rows, space, context_length):
     """An unroll with the rows given, of which the last leads nowhere."""
     W = context_length

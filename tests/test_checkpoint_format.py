@@ -60,7 +60,7 @@ def test_single_bytes_flipped(name, two):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [(b"\n", b"\r"), (b"\n ", b"\n\t"), (b"\n}", b"}\n"), (b": 3,", b": 3.0,")]
+    ("old", "new"), [(b"\n", b"\r"), (b"\n ", b"\n\t"), (b"\n}", b"}\n"), (b": 4,", b": 4.0,")]
 )
 def test_a_manifest_that_means_the_same(old, new, two):
     """Other bytes are damage, even where they stand for the same values.

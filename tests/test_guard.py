@@ -1,5 +1,6 @@
 """The guard: what is not finite is skipped, counted, named and outlived."""
 
+import copy
 import json
 import math
 
@@ -121,6 +122,30 @@ def test_rolls_back():
         latest = kept
     learner.update(unroll)
     assert not same(state_of(learner), kept)
+
+
+def test_resumed_within_a_row_it_rolls_back_alike():
+    """A checkpoint between skipped updates holds what to go back to, and how many there were.
+
+    Mutations: the weights at hand taken for good ones; the count begun anew.
+    """
+    learner, unroll, _ = new_learner()
+    bad, _, _ = plant(unroll, "reward", np.nan, np.random.default_rng(3))
+    learner.update(unroll)
+    learner.guard.keep()
+    kept = state_of(learner)
+    with torch.no_grad():
+        learner.network.value.weight.fill_(1e30)  # finite, and no weights to go on from
+    for _ in range(4):
+        learner.update(bad)
+    resumed, _, told = new_learner()
+    resumed.load_state_dict(copy.deepcopy(learner.state_dict()))
+    for _ in range(ROLL_BACK_AFTER - 5):
+        resumed.update(bad)
+    assert not same(state_of(resumed), kept)
+    resumed.update(bad)
+    assert same(state_of(resumed), kept)
+    assert "back to the weights of update 1" in told[-1]
 
 
 def test_tells_less_and_less():

@@ -126,7 +126,7 @@ def new_runner(num_threads=1, seed=SEED):
     """A runner in halves on the CPU."""
     network = counting_network(A)
     words = {"unroll_length": T, "seed": seed, "reward_scale": SCALE, "context_length": 2}
-    return LocalRunner(counting_shares(num_threads), network, **words)
+    return LocalRunner(lambda _: counting_shares(num_threads), lambda _: network, **words)
 
 
 def assert_same(first, second):

@@ -1,13 +1,18 @@
 """The synchronous runner: a copy of the weights that acts, and unrolls that do not overtake their reader."""
 
 import copy
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import torch
 from counting import CountingEnv, counting_network
 
 from agents.actor import Actor
+from agents.assembly import assemble
 from agents.checkpoint import load_checkpoint, save_checkpoint
+from agents.config import Config
+from agents.distributed import Group
 from agents.runners.local import LocalRunner
 
 T, A = 5, 4
@@ -15,10 +20,16 @@ LENGTHS = [[3, 4, 2], [4, 1, 6, 1, 1], [9, 2, 3]]
 WORDS = {"unroll_length": T, "seed": 3, "reward_scale": 0.5}
 
 
+def runner_of(network, **kwargs):
+    """A runner on counting environments, which acts with a copy of a network."""
+    envs_of, network_of = lambda _: CountingEnv(LENGTHS, A), lambda _: copy.deepcopy(network)
+    return LocalRunner(envs_of, network_of, **{**WORDS, **kwargs})
+
+
 def new_runner(seed=0):
     """A runner on counting environments, and the network that it was given."""
     network = counting_network(A, seed)
-    return LocalRunner(CountingEnv(LENGTHS, A), network, **WORDS), network
+    return runner_of(network), network
 
 
 def fields(unroll):
@@ -98,9 +109,42 @@ def test_state_goes_through_a_checkpoint(tmp_path):
     runner.next()
     save_checkpoint(tmp_path, runner.state_dict(), 0)
     following = fields(runner.next())
-    other = LocalRunner(CountingEnv(LENGTHS, A), copy.deepcopy(network), **{**WORDS, "seed": 9})
+    other = runner_of(network, seed=9)
     assert other.load_state_dict(load_checkpoint(tmp_path)[0]) is True
     assert same(fields(other.next()), following)
+
+
+def test_new_episodes_are_new(tmp_path):
+    """A run that goes on without the state of its environments plays others, and says why.
+
+    Mutations: the first episodes played again; the same generation after each start; actions drawn as before.
+    """
+    config = Config(env="MiniGrid-MultiRoom-N2-S4-v0", env_backend="gymnasium", num_envs=2, num_actors=1)
+    config = replace(config, runner="local", hidden_size=6, encoder_size=4)
+    place = config, Group(), torch.device("cpu"), T
+    seen, state = [], {}
+    for _ in range(3):
+        _, runner = assemble(*place)
+        if state:
+            assert runner.load_state_dict(state) is False
+            assert runner.anew == "the environments can't tell their state"
+        unroll = runner.next()
+        seen.append((unroll.inputs.observations[0].clone(), unroll.actions.clone()))
+        state = runner.state_dict()
+        runner.close()
+    assert state["generation"] == 2
+    for first, second in combinations(seen, 2):
+        assert not torch.equal(first[0], second[0])
+        assert not torch.equal(first[1], second[1])
+
+
+def test_after_other_runners_episodes_are_new():
+    """What actors that keep no state leave is their generation. Mutation: the environments blamed."""
+    runner, network = new_runner()
+    assert runner.load_state_dict({"generation": 4}) is False
+    assert runner.anew == "the checkpoint is of actors that keep no state"
+    assert runner.state_dict()["generation"] == 5
+    assert not same(fields(runner.next()), fields(runner_of(network).next()))
 
 
 def test_close_releases_the_environments():

@@ -14,9 +14,10 @@ import torch
 from fickle_envs import BIT, ERA, ERAS, A, check_column, numbered_recipe, tell_version, telling_network
 from gymnasium.spaces import Box
 
+from agents.config import generation_seed
 from agents.runners import Stopped, failures, supervision
 from agents.runners.failures import ActorFailure, Failures, Limits
-from agents.runners.process import ProcessRunner, generation_seed
+from agents.runners.process import ProcessRunner
 
 T, B, LAG = 5, 3, 2
 COLUMNS = [slice(0, 1), slice(1, 3)]

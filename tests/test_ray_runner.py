@@ -22,10 +22,10 @@ from runs import one_actor
 
 from agents.checkpoint import load_checkpoint
 from agents.checkpoint_format import split_state
+from agents.config import generation_seed
 from agents.runners import Stopped
 from agents.runners.failures import ActorFailure, Failures, Limits
-from agents.runners.process import generation_seed
-from agents.runners.ray import RayRunner, fitting_actors, split_batch
+from agents.runners.ray import RayRunner, first_column, fitting_actors, split_batch
 from agents.training import Training
 from scripts import train
 
@@ -544,3 +544,19 @@ def test_how_a_batch_splits(num_envs, num_actors, lag, expected):
 def test_number_of_actors(free, expected):
     """As many as are free, and share twelve environments evenly. Mutation: the most that are free."""
     assert fitting_actors(12, free) == expected
+
+
+def test_actors_of_two_ranks_have_environments_of_their_own():
+    """Also where all actors together have more of them than a batch holds.
+
+    Mutation: a rank's environments counted from its share of the batch.
+    """
+    for num_envs, num_actors in ((4, 8), (4, 4), (6, 3)):
+        envs_each, _ = split_batch(num_envs, num_actors, 1)
+        firsts = [
+            first_column(slice(rank * num_envs, (rank + 1) * num_envs), num_actors, 1, rank)
+            for rank in range(3)
+        ]
+        columns = [first + i for first in firsts for i in range(num_actors * envs_each)]
+        assert len(set(columns)) == len(columns)
+        assert firsts == [rank * max(num_envs, num_actors * envs_each) for rank in range(3)]

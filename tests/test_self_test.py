@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import pytest
-
 from agents import self_test
 from agents.runners.local import LocalRunner
 
@@ -27,7 +25,6 @@ def test_learning_that_fails(monkeypatch):
     assert self_test.learning().state == "failed"
 
 
-@pytest.mark.slow
 def test_learning():
     """Mutation: too few steps."""
     assert self_test.learning().state == "ok"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,10 +17,11 @@ from runs import assert_same_runs, finish, points, resumed, small, state_of, tra
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from agents import checkpoint_writer
+from agents import checkpoint_writer, metrics
 from agents.actor import make_envs
 from agents.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint, steps_of
 from agents.checkpoint_format import read_manifest
+from agents.learner import Learner
 from agents.run_folder import read_config
 from agents.training import Training
 from envs import ENVS, GymVectorEnv
@@ -114,6 +116,28 @@ def test_another_seed_is_another_run(tmp_path):
     tensors, _ = state_of(train(small(tmp_path)))
     others, _ = state_of(train(small(tmp_path, seed=1)))
     assert not torch.equal(tensors["learner/network/policy.weight"], others["learner/network/policy.weight"])
+
+
+def test_the_speed_of_a_resumed_run(tmp_path, monkeypatch):
+    """Each point's speed is that of steps and seconds of one process: 10 to 15 steps in each update's second.
+
+    Mutation: the steps since the last point over the seconds since the run was resumed.
+    """
+    now = [0.0]
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    update = Learner.update
+
+    def timed(learner, trajectory):
+        now[0] += 1.0
+        return update(learner, trajectory)
+
+    monkeypatch.setattr(Learner, "update", timed)
+    half = train(small(tmp_path, log_every_steps=100), stop_after=7)
+    again, _ = resumed(half.folder)
+    finish(again)
+    found = [point["speed/env_steps_per_s"] for point in points(half.folder)]
+    assert len(found) == 3
+    assert all(10 <= speed <= 15 for speed in found), found
 
 
 def test_resume_of_a_gymnasium_task_says_that_episodes_start_anew(tmp_path):

@@ -23,7 +23,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from agents.actor import is_native, make_envs
-from agents.config import Config, stream_seed
+from agents.config import Config, generation_seed, stream_seed
 from agents.console import say
 from agents.distributed import Group
 from agents.machine import num_cores
@@ -193,18 +193,6 @@ class ProcessRunner:
         """Takes over from a state, which may be another runner's; False: episodes start anew."""
         self._generation = int(state.get("generation", 0)) + 1
         return False
-
-
-def generation_seed(seed: int, generation: int, index: int = 0) -> int:
-    """The seed of an actor that began after others of its place: those before it have played their episodes.
-
-    The first generation's environments have the run's own seed, and so has its first actor's sampling: one
-    actor that is never behind does what the local runner does.
-    """
-    if generation == index == 0:
-        return seed
-    key = np.random.SeedSequence(seed, spawn_key=(generation, index))
-    return int(key.generate_state(1, np.uint64)[0] >> 1)
 
 
 def resolve_runner(config: Config) -> str:

@@ -17,14 +17,14 @@ from typing import Any
 from gymnasium import spaces
 from torch import Tensor
 
-from agents.config import Config, stream_seed
+from agents.config import Config, generation_seed, stream_seed
 from agents.console import say
 from agents.distributed import Group
 from agents.network import Network
 from agents.runners import Stopped
 from agents.runners.cluster import connect, disconnect, num_cores
 from agents.runners.failures import Limits, actor_name
-from agents.runners.process import generation_seed, recipe_of
+from agents.runners.process import recipe_of
 from agents.runners.remote import BESIDE, RemoteActor, RemoteJob, give, unpack
 from agents.runners.slots import allocate_slots, split_columns
 from agents.runners.tending import RayActors
@@ -239,14 +239,15 @@ def make_ray_runner(
         split_batch(num_envs, config.num_actors, config.max_policy_lag)
     own = connect(config.ray_address, config.num_actors)
     try:
+        num_actors = config.num_actors or fitting_actors(num_envs, num_cores() // group.size - 1)
         return RayRunner(
             recipe_of(config),
             network,
             space,
             task=config.env,
             num_envs=num_envs,
-            first_env=envs.start,
-            num_actors=config.num_actors or fitting_actors(num_envs, num_cores() // group.size - 1),
+            first_env=first_column(envs, num_actors, config.max_policy_lag, group.rank),
+            num_actors=num_actors,
             unroll_length=unroll_length,
             max_policy_lag=config.max_policy_lag,
             env_seed=stream_seed(config.seed, "environments"),
@@ -258,6 +259,12 @@ def make_ray_runner(
         if own:
             disconnect()
         raise
+
+
+def first_column(envs: slice, num_actors: int, max_policy_lag: int, rank: int) -> int:
+    """Index of the first environment of a rank's actors, who may have more of them than a batch holds."""
+    envs_each, _ = split_batch(envs.stop - envs.start, num_actors, max_policy_lag)
+    return max(envs.start, rank * num_actors * envs_each)
 
 
 def fitting_actors(num_envs: int, num_free: int) -> int:

@@ -125,9 +125,9 @@ def stepper(make: Make) -> str | None:
             out, last = core(inputs, state, reset)
             stepping.refresh()
             stepping.state = state
-            before = stepping.state
+            before, row = stepping.state, torch.empty_like(inputs[0])  # one row for all steps, as in acting
             for t in range(T):
-                if words := difference(stepping.step(inputs[t].contiguous(), reset[t]), out[t]):
+                if words := difference(stepping.step(row.copy_(inputs[t]), reset[t]), out[t]):
                     return f"step {t} with {weights} weights differs {words}"
             if words := state_difference(stepping.state, last):
                 return f"the state after {T} steps with {weights} weights differs {words}"
