@@ -10,10 +10,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.actor import Actor, make_envs
-from agents.config import Config
+from agents.config import Config, stream_seed
 from agents.diagnosing import record
 from agents.diagnosing.clearing import choose_steps, interval, measure
-from agents.diagnosing.cue_probe import choose_lags, fit, holds, last_sight, objective
+from agents.diagnosing.cue_probe import choose_lags, fit, held_out, holds, last_sight, objective, rows_after
 from agents.diagnosing.curves import curves_of, write_curves
 from agents.diagnosing.diagnosis import diagnose
 from agents.diagnosing.gates import median_episode, spread
@@ -209,6 +209,60 @@ def test_a_probe_is_the_minimum():
     assert (errors.T @ features / 40 + 1e-2 * weights).abs().max() < 1e-5
     assert errors.mean(0).abs().max() < 1e-5
     assert objective(features, labels, weights, bias) < math.log(4)
+
+
+def test_a_probe_counts_on_episodes_it_was_not_fitted_to():
+    """More features than episodes fit any labels, and tell nothing of others.
+
+    Mutations: fitted to all; counted on the half that it was fitted to.
+    """
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(200, 300, generator=generator, dtype=torch.float64)
+    labels = torch.randint(2, (200,), generator=generator)
+    right, tried = held_out(features, labels, 2)
+    assert tried == 100
+    assert 30 < right < 70
+    features[:, 0] = labels.double()
+    right, _ = held_out(features[:, :1], labels, 2)
+    assert right == 100
+
+
+def test_what_a_probe_reads():
+    """All of the state after the row that lies so far behind the cue, and that row's encoded observation.
+
+    Mutations: the first tensor of the state alone; the state before the row; the lag counted from the start.
+    """
+    torch.manual_seed(0)
+    network = make_network(CONFIG, make_envs(CONFIG, 1, 0).single_observation_space, 4)
+    N, last = 3, np.array([0, 2, -1])
+    tape = Tape(inputs=[torch.randn(N, network.core.input_size) for _ in range(5)])
+    found = rows_after(network, tape, last, [0, 2])
+    state, states = network.initial_state(N), []
+    for row in tape.inputs:
+        _, state = network.core(row[None], state, torch.zeros(1, N, dtype=torch.bool))
+        states.append(torch.cat([torch.zeros(N, 1), *state], 1).double())
+    for lag, (read, seen) in zip([0, 2], found, strict=True):
+        for env in (0, 1):
+            torch.testing.assert_close(read[env], states[last[env] + lag][env])
+            torch.testing.assert_close(seen[env], tape.inputs[last[env] + lag][env, :5].double())
+        assert not read[2].any()
+
+
+def test_each_environment_plays_its_first_episode():
+    """Also while others are not yet at its end. Mutation: later episodes written over it."""
+    config = Config(env="MiniGrid-Empty-Random-5x5-v0", core="lstm", hidden_size=6, encoder_size=5)
+    envs = make_envs(config, 1, 0)
+    network = make_network(config, envs.single_observation_space, 7)
+    plan = Plan(episodes=40, seed=3, max_actions=150)
+    outcome, stream = play(config, network, plan), stream_seed(3, "evaluation")
+    actor = Actor(make_envs(config, 40, stream), network, seed=stream + 1)
+    buffers, lengths = actor.allocate(1), {}
+    for _ in range(150):
+        ended = actor.unroll(buffers).episodes
+        for env, length in zip(ended.envs.tolist(), ended.lengths.tolist(), strict=True):
+            lengths.setdefault(env, length)
+    assert min(lengths.values()) < 40  # there is time for a second one
+    assert outcome.lengths.tolist() == [lengths.get(env, 150) for env in range(40)]
 
 
 def test_choices_of_lags_and_steps():

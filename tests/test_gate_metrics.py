@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from agents.gate_metrics import gate_metrics
+from agents.actor import Actor, make_envs
+from agents.config import Config
+from agents.gate_metrics import gate_metrics, gates_along
+from agents.network import make_network
 from cores import make_core
 
 T, B, H = 5, 3, 6
@@ -55,3 +58,24 @@ def test_the_primary_gate_is_the_one_before_its_help(name, helped):
     if name.startswith("ur"):  # the help keeps the order: f^2 <= g <= 1 - (1-f)^2
         f, g = gates["primary"], gates["forget"]
         assert bool((f * f <= g + 1e-6).all() and (g <= 1 - (1 - f) ** 2 + 1e-6).all())
+
+
+def test_gates_are_those_of_the_unroll():
+    """They begin with the state that the actor had. Mutations: an initial state; resets left out."""
+    config = Config(env_opt=("length=4",), hidden_size=H, encoder_size=5)
+    envs = make_envs(config, B, 0)
+    network = make_network(config, envs.single_observation_space, 4)
+    actor = Actor(envs, network, seed=1)
+    actor.unroll(actor.allocate(3))
+    unroll = actor.unroll(actor.allocate(T))
+    assert all(state.any() for state in unroll.core_state)
+    assert unroll.inputs.resets.any()
+    state, gates = unroll.core_state, []
+    with torch.no_grad():
+        for row in range(T + 1):
+            inputs = network.core_inputs(unroll.inputs.row(row))[None]
+            reset = unroll.inputs.resets[row][None]
+            gates.append(network.core.unroll_gates(inputs, state, reset)["forget"])
+            _, state = network.core(inputs, state, reset)
+    scalars, _ = gates_along(unroll, network)
+    assert scalars["memory/forget_gate_mean"] == pytest.approx(torch.cat(gates).mean().item(), rel=1e-5)

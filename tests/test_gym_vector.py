@@ -247,3 +247,19 @@ def test_no_state():
     """Code outside our control cannot be saved, and does not pretend."""
     assert make_vector_env("CartPole-v1", 2).has_state is False
     assert not hasattr(make_vector_env("CartPole-v1", 2), "state_dict")
+
+
+def test_lengths_of_later_episodes():
+    """They count actions, and not the step that only resets. Mutation: counted from one after a reset."""
+    env = make_vector_env("CartPole-v1", 2, seed=3)
+    env.reset()
+    lengths, ended, seen = np.zeros(2, int), np.zeros(2, bool), [0, 0]
+    for _ in range(200):
+        lengths = np.where(ended, 0, lengths + 1)
+        _, _, terminated, truncated, infos = env.step(np.array([1, 0]))
+        ended = terminated | truncated
+        for i in np.flatnonzero(ended):
+            assert infos["episode"]["l"][i] == lengths[i]
+            seen[i] += 1
+    env.close()
+    assert min(seen) > 5

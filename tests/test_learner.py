@@ -301,6 +301,57 @@ def test_schedules():
         np.testing.assert_allclose(learner.schedule(3.0, 1.0, until=0.75), expected)
 
 
+def test_tries_end_before_learning_does():
+    """In the last quarter neither exploration nor entropy has a weight, while the learning rate has.
+
+    Mutation: their schedules go on to the end.
+    """
+    weights = {"exploration_cost": 0.5, "exploration_floor": 1.0, "entropy_cost": 0.1, "total_steps": 1000}
+    learner, envs = new_learner(**weights)
+    for progress, tries in ((0.7, True), (0.8, False)):
+        learner.env_steps = round(progress * 1000)
+        metrics = learner.update(unrolls(learner, envs, 1)[0])
+        rest = metrics["loss/policy_gradient"] + 0.5 * metrics["loss/baseline"]
+        assert (abs(metrics["loss/total"] - rest).item() > 1e-3) == tries
+        assert metrics["learner/learning_rate"] > 0
+
+
+def test_peers_weigh_by_the_clipped_ratio():
+    """And the metric of what is clipped has the limit of the temporal differences.
+
+    Mutations: the ratio itself; the other limit.
+    """
+    learner, envs = new_learner(pg_rho_bar=0.8, rho_bar=1.3, baseline_cost=0.0, exploration_cost=0.0)
+    (unroll,) = unrolls(learner, envs, 1)
+    unroll.behaviour_logits += torch.randn(T, B, A, generator=torch.Generator().manual_seed(6))
+    network, valid = learner.network, unroll.valid
+    with torch.no_grad():
+        logits, values, *_ = network(unroll.inputs, unroll.core_state)
+    log_target = logits[:-1].log_softmax(-1)
+    chosen = unroll.actions.unsqueeze(-1)
+    taken = log_target.gather(-1, chosen).squeeze(-1)
+    rhos = (taken - unroll.behaviour_logits.log_softmax(-1).gather(-1, chosen).squeeze(-1)).exp()
+    assert (rhos[valid] > 1.3).any()
+    returns = learner_module.vtrace(
+        rhos.log().masked_fill(~valid, -torch.inf),
+        0.99 * ~unroll.terminated,
+        unroll.rewards.masked_fill(~valid, 0.0),
+        values[:-1],
+        values[-1],
+        rho_bar=1.3,
+        pg_rho_bar=0.8,
+    )
+    weights, expected = rhos.clamp(max=0.8), 0.0
+    for t, b in valid.nonzero().tolist():
+        others = [returns.pg_advantages[t, i] for i in range(B) if i != b and valid[t, i]]
+        mean = sum(others) / len(others) if others else 0.0
+        expected -= taken[t, b] * (returns.pg_advantages[t, b] - weights[t, b] * mean) / valid.sum()
+    metrics = learner.update(unroll)
+    torch.testing.assert_close(metrics["loss/policy_gradient"], expected, rtol=1e-4, atol=1e-5)
+    share = (rhos[valid] > 1.3).float().mean()
+    torch.testing.assert_close(metrics["vtrace/clipped_share"], share)
+
+
 def test_schedules_are_used():
     """Step size and both costs of an update are those of its env steps.
 

@@ -90,6 +90,14 @@ def test_the_interval_is_that_of_a_plain_bootstrap(ours, literal):
     assert abs(high - expected[1]) < 0.05 * (expected[1] - expected[0])
 
 
+def test_both_sides_of_a_comparison_are_drawn_anew():
+    """Mutations: the seeds of X kept as they are; those of Y."""
+    fixed, spread = [np.full(5, 0.5)], [np.array([0.0, 0.2, 0.4, 0.6, 1.0])]
+    for xs, ys in ((fixed, spread), (spread, fixed)):
+        low, high = improvement_interval(xs, ys)
+        assert high - low > 0.3
+
+
 def test_the_interval_of_the_mean_holds_it():
     """Of 20 seeds of a normal distribution, in about 95 % of 300 experiments (a bootstrap's, a bit fewer).
 

@@ -21,6 +21,7 @@ from agents import checkpoint_writer, metrics
 from agents.actor import make_envs
 from agents.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint, steps_of
 from agents.checkpoint_format import read_manifest
+from agents.guard import ROLL_BACK_AFTER
 from agents.learner import Learner
 from agents.run_folder import read_config
 from agents.training import Training
@@ -116,6 +117,16 @@ def test_another_seed_is_another_run(tmp_path):
     tensors, _ = state_of(train(small(tmp_path)))
     others, _ = state_of(train(small(tmp_path, seed=1)))
     assert not torch.equal(tensors["learner/network/policy.weight"], others["learner/network/policy.weight"])
+
+
+def test_what_a_run_goes_back_to_is_its_last_point(tmp_path):
+    """The guard keeps weights at each point of the curves. Mutation: those of the start kept for ever."""
+    training = train(small(tmp_path), stop_after=9)
+    guard = training.learner.guard
+    for _ in range(ROLL_BACK_AFTER):
+        guard._unread = torch.tensor(True), training._trajectory, lambda: torch.tensor(torch.nan)
+        guard.settle()
+    assert 6 <= guard._kept_at <= 9
 
 
 def test_the_speed_of_a_resumed_run(tmp_path, monkeypatch):
