@@ -73,7 +73,7 @@ def computing() -> Finding:
     """That torch computes on the CPU, and what it has."""
     product = torch.ones(3, 4) @ torch.ones(4, 5)
     found = (
-        f"{num_cores()} cores, {memory_bytes() / 2**30:.1f} GiB of memory, {torch.get_num_threads()} threads"
+        f"{num_cores()} cores, {memory_bytes() / 2**30:.1f} GiB of memory, torch on {torch.get_num_threads()}"
     )
     if not torch.equal(product, torch.full((3, 5), 4.0)):
         return Finding("failed", "torch computes wrong products", "install torch anew")
