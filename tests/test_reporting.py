@@ -24,7 +24,7 @@ from agents.reporting.charts import band_of, lines_of_card, tick_labels
 from agents.reporting.commands import commands_of
 from agents.reporting.contents import panels_of
 from agents.reporting.diagnoses import cue_curves, picture_of, representative
-from agents.reporting.groups import all_labels, notes, sort_runs
+from agents.reporting.groups import Task, all_labels, notes, sort_runs
 from agents.reporting.horizon import Point, find_horizons, held_in_words, longest_held, points
 from agents.reporting.runs import read_run, read_runs
 from agents.reporting.tables import improvements, overall, results
@@ -213,6 +213,34 @@ def test_the_horizon(tmp_path):
     assert [point.iqm for point in found] == pytest.approx([0.99, 0.95, 0.49])
     assert [point.worst for point in found] == pytest.approx([0.98, 0.94, 0.48])
     assert held_in_words(found, lambda p: p.worst) == "5"
+
+
+def test_an_option_is_a_delay_where_the_span_rises_with_it(tmp_path):
+    """Not MiniGrid's view, with which it falls: what a smaller view holds is no longer delay missed.
+
+    Mutations: any option with several spans; spans compared without their order; one that stays the same.
+    """
+    for size in (3, 5, 7):
+        options = (f"agent_view_size={size}",)
+        plant_all(tmp_path / str(size), {"lstm": [1.0]}, env="MiniGrid-MemoryS13-v0", env_opt=options)
+    tasks = tasks_of(tmp_path)
+    assert [task.card.span for task in tasks] == sorted({task.card.span for task in tasks})
+    assert find_horizons(tasks) == []
+    for spans, delays in (
+        ((1, 2, 3), [[2, 10, 30]]),
+        ((1, None, 3), [[2, 30]]),
+        ((1, 3, 2), []),
+        ((1, 2, 2), []),
+        ((1, None, None), []),
+    ):
+        found = [spanning(length, span) for length, span in zip((2, 10, 30), spans, strict=True)]
+        assert [list(horizon.tasks) for horizon in find_horizons(found[::-1])] == delays
+
+
+def spanning(length, span):
+    """A task with an option, and a card of this span; None: without a card."""
+    card = None if span is None else SimpleNamespace(span=span)
+    return Task("x", "auto", {"length": length}, f"x length={length}", card, "success")
 
 
 @pytest.mark.parametrize(("count", "titles"), [(6, 2 + 12 + 2), (7, 1 + 1 + 2)])
