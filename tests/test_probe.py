@@ -171,6 +171,16 @@ def test_files(tmp_path, capsys):
     assert "| length=23 | memoryless |" in Path(f"{out}.md").read_text()
 
 
+def test_one_seed_has_no_interval(tmp_path):
+    """Mutation: an interval of width zero, as if one seed told all."""
+    assert probe.main(words(TINY.replace("--seeds 1 2", "--seeds 2"), tmp_path / "x")) == 0
+    rows = [line.split(" | ") for line in (tmp_path / "x.md").read_text().splitlines() if "| lstm |" in line]
+    assert [row[3] for row in rows] == ["–"]
+    assert probe.main(words(TINY, tmp_path / "x")) == 0
+    rows = [line.split(" | ") for line in (tmp_path / "x.md").read_text().splitlines() if "| lstm |" in line]
+    assert " … " in rows[0][3]
+
+
 def test_two_processes_write_what_one_does(tmp_path, capsys, monkeypatch):
     """Mutations: a run handed out twice, or its row lost; another seed's weights in another process."""
 

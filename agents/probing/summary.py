@@ -44,16 +44,23 @@ def make_table(groups: Groups, tasks: list[Task]) -> str:
     for task in tasks:
         for core, group in groups[task.setting].items():
             values = finals(group, task)
-            low, high = bootstrap_interval([values], pooled_mean)
             each = " ".join(f"{value:.3f}" for value in values)
             solved = [record.solved_at for record in group if record.solved_at is not None]
             median = f"{np.median(solved):,.0f}" if solved else ""
             lines.append(
-                f"| {task.setting} | {core} | {values.mean():.3f} | {low:.3f} … {high:.3f} | {each} "
+                f"| {task.setting} | {core} | {values.mean():.3f} | {interval(values)} | {each} "
                 f"| {len(solved)}/{len(group)} | {median} |"
             )
         lines.append(f"| {task.setting} | *has not read the sequence* | {task.chance:.3f} | | | | |")
     return "\n".join(lines) + "\n"
+
+
+def interval(values: np.ndarray) -> str:
+    """The 95 % interval of a mean over seeds in words; none of one seed."""
+    if len(values) < 2:
+        return "–"
+    low, high = bootstrap_interval([values], pooled_mean)
+    return f"{low:.3f} … {high:.3f}"
 
 
 def measure(task: Task) -> str:

@@ -44,8 +44,8 @@ def sections_of(tasks: Sequence[Task], styles: dict[str, Style], command: str) -
     compared = tables.improvements(tasks)
     if len(compared.rows) > 1:
         text = "How probably a run of the row's core ends better than one of the column's: "
-        text += "P(X > Y) + P(X = Y) / 2, as a mean over the tasks that both have, with its 95 % interval. "
-        text += "0.50: neither is better."
+        text += "P(X > Y) + P(X = Y) / 2, as a mean over the tasks that both have, and its 95 % interval, "
+        text += "if one of them has several seeds. 0.50: neither is better."
         sections.append(Section("Who is better than whom", [Text(text), compared]))
     sections += diagnosis_sections(tasks, styles)
     return [*sections, commands_section(tasks, command)]

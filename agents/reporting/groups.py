@@ -174,7 +174,7 @@ def notes(tasks: Sequence[Task]) -> list[str]:
                 times = finished.count(seed)
                 lines.append(f"{task.label}, {label}: seed {seed} is there {times} times; the newest counts")
         if single := [label for label in task.groups if len(task.finished(label)) == 1]:
-            lines.append(f"{task.label}: one seed, and so no interval: {', '.join(single)}")
+            lines.append(f"{task.label}: one seed, and so no interval: {'; '.join(single)}")
     if alone := [task.label for task in tasks if not has_control(task)]:
         lines.append(f"no control was run (--core {CONTROL}): {some_of(alone)}")
     return lines
@@ -186,5 +186,5 @@ def has_control(task: Task) -> bool:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first eight names, and how many more there are."""
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    """The first eight names, which may hold commas, and how many more there are."""
+    return "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
