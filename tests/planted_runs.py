@@ -16,9 +16,9 @@ def plant(folder: Path, success: float | None, *, points=None, origins=(), about
         points: env steps, success and steps/s of each point of its curves.
         origins: the fields that the command line gave.
         about: the entries of about.json.
-        fields: of its configuration.
+        fields: of its configuration; 200 steps if nothing else is said, evaluated after the last one.
     """
-    config = Config(**fields)
+    config = Config(**{"total_steps": 200, **fields})
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     (folder / "origins.json").write_text(json.dumps(dict.fromkeys(origins, "command line")))
@@ -30,7 +30,7 @@ def plant(folder: Path, success: float | None, *, points=None, origins=(), about
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if success is not None:
-        plant_evaluation(folder, 200, success, success)
+        plant_evaluation(folder, config.total_steps, success, success)
     return folder
 
 

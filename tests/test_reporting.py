@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from PIL import Image
-from planted_runs import plant, plant_all
+from planted_runs import plant, plant_all, plant_evaluation
 from programs import assert_one_line
 
 from agents.config import Config
@@ -26,8 +26,9 @@ from agents.reporting.contents import panels_of
 from agents.reporting.diagnoses import cue_curves, picture_of, representative
 from agents.reporting.groups import Task, all_labels, notes, sort_runs
 from agents.reporting.horizon import Point, find_horizons, held_in_words, longest_held, points
+from agents.reporting.page import html_table
 from agents.reporting.runs import read_run, read_runs
-from agents.reporting.tables import improvements, overall, results
+from agents.reporting.tables import held, improvements, overall, results, write_csv
 from scripts import report
 from scripts.train import Arguments, parse, read_settings
 
@@ -44,6 +45,23 @@ def test_what_a_run_says(tmp_path):
     assert run.finished
     assert (run.score("success"), run.score("return")) == (0.75, 0.75)
     assert not read_run(plant(tmp_path / "other", None)).finished
+
+
+def test_a_run_that_goes_on_is_not_finished(tmp_path):
+    """It was evaluated, and then resumed with more steps: what it came to is not known yet.
+
+    Mutation: any evaluation taken for the last.
+    """
+    run = plant(tmp_path / "run", 0.75, total_steps=300)
+    assert read_run(run).finished
+    plant_evaluation(run, 299, 0.75, 0.75)
+    assert not read_run(run).finished
+    (task,) = tasks_of(tmp_path)
+    assert results(task).rows[0][0] == "oracle"
+    assert notes([task])[0].startswith("1 run is not finished")
+    write_csv([task], tmp_path / "runs.csv")
+    (row,) = csv.DictReader((tmp_path / "runs.csv").read_text().splitlines())
+    assert (row["finished"], row["success"], row["env_steps"]) == ("False", "", "200")
 
 
 def test_a_point_without_episodes_leaves_a_gap(tmp_path):
@@ -153,8 +171,19 @@ def test_notes_of_many_tasks(tmp_path):
         plant_all(tmp_path / str(length), {"lstm": [0.5, 0.6]}, env_opt=(f"length={length}",))
     plant_all(tmp_path / "control", {"memoryless": [0.5, 0.5]}, env_opt=("length=10",))
     (line,) = notes(tasks_of(tmp_path))
-    names = ", ".join(f"tmaze length={length}" for length in range(1, 9))
+    names = "; ".join(f"tmaze length={length}" for length in range(1, 9))
     assert line == f"no control was run (--core memoryless): {names} and 1 more"
+
+
+def test_names_with_commas_are_told_apart_in_notes(tmp_path):
+    """Mutation: groups, or folders, joined by commas."""
+    plant(tmp_path / "a, b", None, core="lstm")
+    plant(tmp_path / "c", None, core="lstm")
+    plant(tmp_path / "d", 0.5, core="lstm")
+    plant(tmp_path / "e", 0.4, core="lstm", reward_scale=2.0)
+    lines = notes(tasks_of(tmp_path))
+    assert lines[0].endswith(f": {tmp_path / 'a, b'}; {tmp_path / 'c'}")
+    assert lines[1] == "tmaze: one seed, and so no interval: lstm; lstm, reward-scale 2"
 
 
 def test_the_table(tmp_path):
@@ -197,6 +226,27 @@ def test_better_and_overall(tmp_path):
     assert overall(tasks).rows[0][1] == "0.850"
 
 
+def test_single_seeds_have_no_interval(tmp_path):
+    """Nobody knows how far one seed can be trusted. As soon as a side has two seeds somewhere, there is one.
+
+    Mutations: an interval of width zero; none where one side has two seeds.
+    """
+    for env in ("tmaze", "memory-len"):
+        plant_all(tmp_path / env, {"lstm": [0.9], "gru": [0.7], "memoryless": [0.5]}, env=env)
+    table = improvements(tasks_of(tmp_path))
+    assert [row[1:] for row in table.rows] == [
+        ["", "1.00", "1.00"],
+        ["0.00", "", "1.00"],
+        ["0.00", "0.00", ""],
+    ]
+    assert table.shades[0] == [None, None, 1.0, 1.0]
+    assert "<small>" not in html_table(table, {})
+    assert overall(tasks_of(tmp_path)).rows[0][2] == "–"
+    plant(tmp_path / "more", 0.9, core="lstm", env="tmaze", seed=2)
+    assert improvements(tasks_of(tmp_path)).rows[0][1:] == ["", "1.00 (1.00 … 1.00)", "1.00 (1.00 … 1.00)"]
+    assert improvements(tasks_of(tmp_path)).rows[1][3] == "1.00"
+
+
 def test_the_horizon(tmp_path):
     """One task at several delays; tasks that differ otherwise, or not in their span, are none.
 
@@ -213,6 +263,16 @@ def test_the_horizon(tmp_path):
     assert [point.iqm for point in found] == pytest.approx([0.99, 0.95, 0.49])
     assert [point.worst for point in found] == pytest.approx([0.98, 0.94, 0.48])
     assert held_in_words(found, lambda p: p.worst) == "5"
+
+
+def test_a_delay_that_a_core_lacks_has_its_place_in_the_table(tmp_path):
+    """Mutation: the figures of those that it has, one after another, under the heading of all."""
+    plant_all(tmp_path / "50", {"lstm": [1.0]}, env_opt=("length=50",))
+    plant_all(tmp_path / "100", {"lstm": [0.5], "gru": [0.25]}, env_opt=("length=100",))
+    (horizon,) = find_horizons(tasks_of(tmp_path))
+    table = held(horizon)
+    assert table.head[-1] == "IQM at 50 100"
+    assert {row[0]: row[-1] for row in table.rows} == {"lstm": "1.000 0.500", "gru": "– 0.250"}
 
 
 def test_an_option_is_a_delay_where_the_span_rises_with_it(tmp_path):

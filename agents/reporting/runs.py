@@ -29,7 +29,7 @@ class Run:
     origins: Origins
     about: list[dict[str, Any]]
     evaluation: dict[str, Any] | None
-    """None while the run is not finished."""
+    """None while the run is not finished: not evaluated, or told to go on since."""
     points: dict[str, np.ndarray]
     """[P] each: env steps, seconds of training so far, success and return, NaN where no episode ended."""
     diagnosis: dict[str, Any] | None
@@ -73,15 +73,26 @@ def read_run(folder: Path) -> Run:
     Raises:
         ValueError: one line; a file can't be used.
     """
+    config = read_config(folder)
     return Run(
         folder=folder,
-        config=read_config(folder),
+        config=config,
         origins=read_origins(folder),
         about=read_about(folder),
-        evaluation=read_evaluation(folder),
+        evaluation=last_evaluation(folder, config),
         points=read_points(folder / METRICS),
         diagnosis=diagnosis_record.read(folder),
     )
+
+
+def last_evaluation(folder: Path, config: Config) -> dict[str, Any] | None:
+    """What the evaluation at the end of a run found; None of one that was made before it was told to go on.
+
+    Raises:
+        ValueError: one line; the file can't be used.
+    """
+    found = read_evaluation(folder)
+    return found if found and found["env_steps"] >= config.total_steps else None
 
 
 def read_points(path: Path) -> dict[str, np.ndarray]:
