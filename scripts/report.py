@@ -19,12 +19,12 @@ import tyro
 from agents.command_line import parse, usage_errors
 from agents.console import say
 from agents.reporting.blocks import markdown, markdown_table
-from agents.reporting.charts import styles_of
 from agents.reporting.contents import panels_of, sections_of
 from agents.reporting.groups import Task, all_labels, notes, sort_runs
 from agents.reporting.page import page
 from agents.reporting.pictures import write_png
 from agents.reporting.runs import read_runs
+from agents.reporting.styles import styles_of
 from agents.reporting.tables import results, write_csv
 
 ENDINGS = (".html", ".png", ".csv", ".md")

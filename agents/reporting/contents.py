@@ -5,12 +5,13 @@ from functools import partial
 
 from agents.reporting import tables
 from agents.reporting.blocks import Block, Code, Figures, Photos, Section, Text
-from agents.reporting.charts import Style, draw_cue, draw_curves, draw_horizon
+from agents.reporting.charts import draw_cue, draw_curves, draw_horizon
 from agents.reporting.commands import commands_of
 from agents.reporting.diagnoses import cue_curves, picture_of, place_of_picture, representative
 from agents.reporting.groups import Task, all_labels, notes
 from agents.reporting.horizon import HELD, Horizon, find_horizons
 from agents.reporting.pictures import Draw, svg_of
+from agents.reporting.styles import Style
 
 MANY_DELAYS = 6
 """Of a task at more delays the sheet shows the horizon; its curves are on the page."""

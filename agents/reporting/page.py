@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from html import escape
 
 from agents.reporting.blocks import Block, Code, Figures, Photos, Section, Table, Text
-from agents.reporting.charts import Style
 from agents.reporting.style import CSS
+from agents.reporting.styles import Style
 
 LONG = 48
 """Letters of a cell from which it may break."""
