@@ -24,9 +24,10 @@ def plant(folder: Path, success: float | None, *, points=None, origins=(), about
     (folder / "origins.json").write_text(json.dumps(dict.fromkeys(origins, "command line")))
     if about is not None:
         (folder / "about.json").write_text(json.dumps(about))
+    points = [(100, 0.5, 50.0), (200, success or 0.5, 25.0)] if points is None else points
     rows = [
         {"env_steps": steps, "episode/success": share, "episode/return": share, "speed/env_steps_per_s": rate}
-        for steps, share, rate in points or [(100, 0.5, 50.0), (200, success or 0.5, 25.0)]
+        for steps, share, rate in points
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if success is not None:

@@ -22,7 +22,6 @@ from agents.origins import settle
 from agents.presets import PRESETS
 from agents.reporting.charts import band_of, lines_of_card, tick_labels
 from agents.reporting.commands import commands_of
-from agents.reporting.contents import panels_of
 from agents.reporting.diagnoses import cue_curves, picture_of, representative
 from agents.reporting.groups import Task, all_labels, notes, sort_runs
 from agents.reporting.horizon import Point, find_horizons, held_in_words, longest_held, points
@@ -300,22 +299,8 @@ def test_an_option_is_a_delay_where_the_span_rises_with_it(tmp_path):
 def spanning(length, span):
     """A task with an option, and a card of this span; None: without a card."""
     card = None if span is None else SimpleNamespace(span=span)
-    return Task("x", "auto", {"length": length}, f"x length={length}", card, "success")
-
-
-@pytest.mark.parametrize(("count", "titles"), [(6, 2 + 12 + 2), (7, 1 + 1 + 2)])
-def test_of_many_delays_the_sheet_shows_the_horizon_alone(count, titles, tmp_path):
-    """And the curves of all other tasks, beginning with a row of their own.
-
-    Mutations: six delays taken for many; all curves left out; no place left free beside the horizon.
-    """
-    for length in range(1, count + 1):
-        plant_all(tmp_path / str(length), {"lstm": [0.5]}, env_opt=(f"length={length}",))
-    plant_all(tmp_path / "other", {"lstm": [1.0]}, env="memory-size")
-    shown = [title for title, _ in panels_of(tasks_of(tmp_path), {})]
-    assert len(shown) == titles
-    assert shown[:2] == ["tmaze: memory horizon", ""]
-    assert shown.count("memory-size") == 2
+    run = SimpleNamespace(finished=True, config=SimpleNamespace(seed=1))
+    return Task("x", "auto", {"length": length}, f"x length={length}", card, "success", {"lstm": [run]})
 
 
 @pytest.mark.parametrize(
@@ -449,8 +434,10 @@ def diagnosed(run, state, lag=(0, 1, 2)):
 def test_diagnoses(tmp_path, capsys, monkeypatch):
     """The cue's curve is the IQM over seeds at the lags that all have; the seed in the middle is shown.
 
+    The Markdown, which holds no picture of them, describes none, and says where they are.
+
     Mutations: figures of one lag taken for those of another; the best seed shown; a picture as large as it
-    is; too many of them on the page.
+    is; too many of them on the page; the text on lines and bands in the Markdown.
     """
     for seed, success in ((1, 0.9), (2, 0.5), (3, 0.7)):
         plant(tmp_path / str(seed), success, seed=seed)
@@ -468,6 +455,10 @@ def test_diagnoses(tmp_path, capsys, monkeypatch):
     text = (tmp_path / "out.html").read_text()
     assert text.count("data:image/png;base64,") == 1
     assert "ur-lstm, seed 3: the seed in the middle by success" in text
+    assert "dotted" in text
+    told = (tmp_path / "out.md").read_text()
+    assert "dotted" not in told
+    assert "## Diagnosis: tmaze\n\nIts pictures are on the page, [out.html](out.html).\n\n## How" in told
     monkeypatch.setattr("agents.reporting.contents.MAX_PICTURES_BYTES", 10)
     assert report.main([str(tmp_path), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out.html").read_text()

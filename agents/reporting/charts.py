@@ -53,6 +53,12 @@ def draw_curves(axes: Any, task: Task, x: str, styles: dict[str, Style]) -> None
         axes.xaxis.set_major_formatter(lambda value, _: count(value))
 
 
+def draw_nothing(axes: Any) -> None:
+    """Words in place of curves, where no run has a point."""
+    axes.text(0.5, 0.5, "no run has told anything yet", ha="center", va="center", color=GREY)
+    axes.set_axis_off()
+
+
 def lines_of_card(axes: Any, task: Task) -> None:
     """What the task allows: chance, the best policy without memory, the oracle; near ones share a place."""
     card = task.card

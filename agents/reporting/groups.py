@@ -162,7 +162,10 @@ def notes(tasks: Sequence[Task]) -> list[str]:
     """What a reader must know, a line each: unfinished runs, seeds twice, no control, one seed."""
     lines = []
     runs = [(task, label, run) for task in tasks for label, group in task.groups.items() for run in group]
-    if unfinished := [str(run.folder) for _, _, run in runs if not run.finished]:
+    if silent := [str(run.folder) for _, _, run in runs if run.silent]:
+        have = "run has" if len(silent) == 1 else "runs have"
+        lines.append(f"{len(silent)} {have} neither a point nor an evaluation yet: {some_of(silent)}")
+    if unfinished := [str(run.folder) for _, _, run in runs if not run.finished and not run.silent]:
         are = "run is" if len(unfinished) == 1 else "runs are"
         lines.append(
             f"{len(unfinished)} {are} not finished, shown in curves and not in tables: {some_of(unfinished)}"

@@ -45,6 +45,11 @@ class Run:
         mean = self.evaluation[MEASURES[measure]]["mean"]
         return math.nan if mean is None else float(mean)
 
+    @property
+    def silent(self) -> bool:
+        """Whether it has told nothing yet, neither by a point of its curves nor by its evaluation."""
+        return not self.finished and not len(self.points["env_steps"])
+
     @cached_property
     def steps_per_s(self) -> float:
         """Env steps per second of training, over the whole run."""

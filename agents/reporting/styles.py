@@ -1,7 +1,7 @@
 """How each group is drawn, in every report and every probe: colour and line by the name of its core.
 
 Of the twelve LSTMs the colour tells how the forget gate starts, the line what helps it: nothing is solid, a
-refine gate dashed, a master gate dashes and dots. ur-lstm and r-lstm share a line, ur-lstm and u-lstm a colour.
+refine gate dashed, a master gate dashes and dots. ur-lstm has the line of r-lstm, the colour of u-lstm.
 """
 
 import colorsys
