@@ -108,7 +108,7 @@ def test_the_twelve_gates():
     grid = [[found[names.get(s + h, f"{s}{h}-lstm")] for h in helps] for s in starts]
     assert [len({style["color"] for style in row}) for row in grid] == [1, 1, 1, 1]
     assert len({row[0]["color"] for row in grid}) == 4
-    assert [{row[k]["linestyle"] for row in grid} for k in range(3)] == [{"-"}, {"--"}, {"-."}]
+    assert [{row[k]["linestyle"] for row in grid} for k in range(3)] == [{"--"}, {"-"}, {"-."}]
 
 
 def test_the_main_colours_are_told_apart():

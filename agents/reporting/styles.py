@@ -1,7 +1,7 @@
 """How each group is drawn, in every report and every probe: colour and line by the name of its core.
 
-Of the twelve LSTMs the colour tells how the forget gate starts, the line what helps it: nothing is solid, a
-refine gate dashed, a master gate dashes and dots. ur-lstm has the line of r-lstm, the colour of u-lstm.
+Of the twelve LSTMs the colour tells how the forget gate starts, the line what helps it: a refine gate solid, a
+master gate dashes and dots, nothing dashed. ur-lstm has the line of r-lstm, and the colour of u-lstm.
 """
 
 import colorsys
@@ -29,17 +29,17 @@ GREYS = (GREY, "#6b707b", "#a9adb5")
 LINES = ("-", "--", "-.", ":")
 CONTROLS = {"memoryless": (GREY, "-"), "frame-stack": (GREY, "--")}
 LOOKS: dict[str, Look] = {
-    "lstm": (ORANGE, "-"),
-    "chrono": (GREEN, "-"),
-    "ur-lstm": (BLUE, "--"),
+    "lstm": (ORANGE, "--"),
+    "chrono": (GREEN, "--"),
+    "ur-lstm": (BLUE, "-"),
     "on-lstm": (MAGENTA, "-"),
-    "gru": (OLIVE, "-"),
-    "ur-gru": (VIOLET, "--"),
-    "o-lstm": (RED, "-"),
-    "u-lstm": (BLUE, "-"),
-    "r-lstm": (ORANGE, "--"),
-    "cr-lstm": (GREEN, "--"),
-    "or-lstm": (RED, "--"),
+    "gru": (OLIVE, "--"),
+    "ur-gru": (VIOLET, "-"),
+    "o-lstm": (RED, "--"),
+    "u-lstm": (BLUE, "--"),
+    "r-lstm": (ORANGE, "-"),
+    "cr-lstm": (GREEN, "-"),
+    "or-lstm": (RED, "-"),
     "m-lstm": (ORANGE, "-."),
     "cm-lstm": (GREEN, "-."),
     "om-lstm": (RED, "-."),
