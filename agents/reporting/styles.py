@@ -1,7 +1,7 @@
 """How each group is drawn, in every report and every probe: colour and line by the name of its core.
 
-Of the twelve LSTMs the colour tells how the forget gate starts, the line what helps it: a refine gate solid, a
-master gate dashes and dots, nothing dashed. ur-lstm has the line of r-lstm, and the colour of u-lstm.
+Of the twelve LSTMs the colour tells how the forget gate starts, the line what helps it: a refine gate solid,
+a master gate dashes and dots, nothing dashed. ur-lstm has the line of r-lstm, and the colour of u-lstm.
 """
 
 import colorsys
