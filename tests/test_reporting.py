@@ -31,6 +31,8 @@ from agents.reporting.tables import held, improvements, overall, results, write_
 from scripts import report
 from scripts.train import Arguments, parse, read_settings
 
+POINT = '{"env_steps": 100, "episode/success": 0.5, "speed/env_steps_per_s": 10.0}\n'
+
 
 def tasks_of(*folders):
     return sort_runs(read_runs(folders))
@@ -87,6 +89,22 @@ def test_runs_are_found_once(tmp_path):
         ("evaluation.json", "x" * 10**6, "evaluation.json: no evaluation (holds 1,000,000 bytes"),
         ("metrics.jsonl", '{"env_steps": 1}\nx\n', "metrics.jsonl, line 2: "),
         ("metrics.jsonl", '{"env_steps": "1"}\n', "metrics.jsonl, line 1: no table of numbers"),
+        (
+            "metrics.jsonl",
+            POINT * 2 + '{"env_steps": 3\n' + POINT,
+            "metrics.jsonl, line 3: no JSON (Expecting",
+        ),
+        (
+            "metrics.jsonl",
+            POINT * 2 + "\n" + POINT,
+            "metrics.jsonl, line 3: no JSON (Expecting value, at char",
+        ),
+        ("metrics.jsonl", POINT * 2 + '{"env_steps": 1e999}\n', "metrics.jsonl, line 3: no table of numbers"),
+        (
+            "metrics.jsonl",
+            POINT * 2 + '{"env_steps": 1' + "0" * 400 + "}\n",
+            "metrics.jsonl, line 3: no table",
+        ),
         ("metrics.jsonl", "{}\n", "metrics.jsonl, line 1: lacks 'env_steps'"),
         ("config.json", "{}]", "config.json: "),
         ("config.json", '{"env": "tmase"}', "run: unknown environment 'tmase'; did you mean tmaze"),
@@ -101,7 +119,11 @@ def test_runs_are_found_once(tmp_path):
     ],
 )
 def test_files_that_are_none(file, content, part, tmp_path, capsys):
-    """One line with the file, exit 2, nothing written. Mutation: an error let through."""
+    """One line with the file, exit 2, nothing written.
+
+    Mutations: an error let through; a number that is infinite, or too large for an array; of the curves, the
+    parser's count of lines in place of the file's.
+    """
     run = plant(tmp_path / "run", 0.5)
     (run / "diagnosis").mkdir()
     (run / file).write_text(content)

@@ -1,6 +1,8 @@
 """Finds runs and reads what each left behind: configuration, evaluation, curves, machine, diagnosis."""
 
+import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,12 +134,23 @@ def lines_of(path: Path) -> Iterator[dict[str, float]]:
             number += 1
             try:
                 row = parse_json(line)
-                if not isinstance(row, dict) or not all(isinstance(v, int | float) for v in row.values()):
+                if not isinstance(row, dict) or not all(map(is_figure, row.values())):
                     raise ValueError("no table of numbers")
                 row["env_steps"]
             except (ValueError, KeyError) as error:
                 if not line.endswith(b"\n") and len(line) < MAX_LINE_BYTES:
                     return
-                reason = f"lacks {error}" if isinstance(error, KeyError) else error
-                raise ValueError(f"{path}, line {number}: {reason}") from None
+                raise ValueError(f"{path}, line {number}: {reason_of(error)}") from None
             yield row
+
+
+def is_figure(value: object) -> bool:
+    """Whether a value is a finite number that an array can hold."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def reason_of(error: ValueError | KeyError) -> str:
+    """Why a line is no point, without the parser's own count of lines, which is not the file's."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON ({error.msg}, at character {error.pos + 1})"
+    return f"lacks {error}" if isinstance(error, KeyError) else str(error)
