@@ -54,6 +54,7 @@ def test_runs_that_have_told_nothing(tmp_path, capsys):
     assert report.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
     page, told = ((tmp_path / f"out{ending}").read_text() for ending in (".html", ".md"))
     assert "<figure>" not in page
+    assert '<ul class="legend">' not in page
     assert "<table>" not in page
     assert "| core |" not in told
     plant(tmp_path / "runs" / "more", None, env_opt=("length=9",))
