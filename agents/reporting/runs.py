@@ -146,7 +146,9 @@ def lines_of(path: Path) -> Iterator[dict[str, float]]:
 
 def is_figure(value: object) -> bool:
     """Whether a value is a finite number that an array can hold."""
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def reason_of(error: ValueError | KeyError) -> str:
