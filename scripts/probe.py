@@ -47,7 +47,8 @@ class Arguments:
     """pixels: folder with the files of MNIST or of CIFAR-10's binary version; the 8 x 8 digits of
     scikit-learn if not given."""
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
-    """Each decides the weights of a run, and its sequences, which are the same for every core."""
+    """The numbers of the seeds, not how many: 2 is the one seed 2, where seeds = 2 in a sweep's file means 1
+    and 2. Each decides the weights of a run, and its sequences, which are the same for every core."""
     steps: int = 0
     """Updates at most; a run that has solved its task ends sooner. 0: 3000 for recall,
     10 000 for copy, else 5000."""
@@ -158,14 +159,20 @@ def make_runs(arguments: Arguments, choices: list[Choice], tasks: list[Task]) ->
 
 
 def write_summary(path: Path, tasks: list[Task], like: Run) -> None:
-    """OUT.md and OUT.png of all runs in OUT.csv of this task, whose sizes are those of a run given."""
+    """OUT.md and OUT.png of all runs in OUT.csv of this task, made with the settings of a run given.
+
+    Says what is in the table, and which files there are.
+    """
     found = [record for record in records.read(path).values() if record.key[4:] == like.key[4:]]
     groups = grouped([record for record in found if record.task == tasks[0].name], tasks)
-    table = make_table(groups, tasks)
-    path.with_suffix(".md").write_text(table)
-    say(table.rstrip("\n"))
-    sizes = f"H={like.hidden_size}, B={like.batch_size}, at most {like.steps:,} updates"
-    plot(groups, tasks, path.with_suffix(".png"), sizes)
+    made_with = f"H={like.hidden_size}, B={like.batch_size}, learning rate {like.learning_rate:g}, "
+    made_with += f"at most {like.steps:,} updates"
+    text = f"{tasks[0].name}, {made_with}\n\n{make_table(groups, tasks)}"
+    files = [path, records.curves_path(path), path.with_suffix(".md"), path.with_suffix(".png")]
+    files[2].write_text(text)
+    say(text.rstrip("\n"))
+    plot(groups, tasks, files[3], made_with)
+    say(f"wrote {', '.join(map(str, files))}")
 
 
 if __name__ == "__main__":

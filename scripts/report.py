@@ -19,12 +19,12 @@ import tyro
 from agents.command_line import parse, usage_errors
 from agents.console import say
 from agents.reporting.blocks import markdown, markdown_table
-from agents.reporting.charts import styles_of
-from agents.reporting.contents import panels_of, sections_of
+from agents.reporting.contents import rows_of, sections_of
 from agents.reporting.groups import Task, all_labels, notes, sort_runs
 from agents.reporting.page import page
 from agents.reporting.pictures import write_png
 from agents.reporting.runs import read_runs
+from agents.reporting.styles import styles_of
 from agents.reporting.tables import results, write_csv
 
 ENDINGS = (".html", ".png", ".csv", ".md")
@@ -83,9 +83,9 @@ def write(tasks: Sequence[Task], places: dict[str, Path], command: str) -> None:
     sections = sections_of(tasks, styles, command)
     title = ", ".join(dict.fromkeys(task.env for task in tasks))
     places[".html"].write_text(page(title, lead_of(tasks), sections, styles))
-    places[".md"].write_text(markdown(sections, places[".png"].name))
+    places[".md"].write_text(markdown(sections, places[".png"].name, places[".html"].name))
     write_csv(tasks, places[".csv"])
-    write_png(panels_of(tasks, styles), styles, places[".png"])
+    write_png(rows_of(tasks, styles), styles, places[".png"])
 
 
 def lead_of(tasks: Sequence[Task]) -> str:

@@ -16,21 +16,22 @@ def plant(folder: Path, success: float | None, *, points=None, origins=(), about
         points: env steps, success and steps/s of each point of its curves.
         origins: the fields that the command line gave.
         about: the entries of about.json.
-        fields: of its configuration.
+        fields: of its configuration; 200 steps if nothing else is said, evaluated after the last one.
     """
-    config = Config(**fields)
+    config = Config(**{"total_steps": 200, **fields})
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     (folder / "origins.json").write_text(json.dumps(dict.fromkeys(origins, "command line")))
     if about is not None:
         (folder / "about.json").write_text(json.dumps(about))
+    points = [(100, 0.5, 50.0), (200, success or 0.5, 25.0)] if points is None else points
     rows = [
         {"env_steps": steps, "episode/success": share, "episode/return": share, "speed/env_steps_per_s": rate}
-        for steps, share, rate in points or [(100, 0.5, 50.0), (200, success or 0.5, 25.0)]
+        for steps, share, rate in points
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if success is not None:
-        plant_evaluation(folder, 200, success, success)
+        plant_evaluation(folder, config.total_steps, success, success)
     return folder
 
 

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.actor import Actor, make_envs
 from agents.config import Config, stream_seed
-from agents.diagnosing import record
+from agents.diagnosing import picture, record
 from agents.diagnosing.clearing import choose_steps, interval, measure
 from agents.diagnosing.cue_probe import choose_lags, fit, held_out, holds, last_sight, objective, rows_after
 from agents.diagnosing.curves import curves_of, write_curves
@@ -459,6 +459,30 @@ def test_a_damaged_file(content, tmp_path):
     with pytest.raises(ValueError, match=r"diagnosis\.json: ") as caught:
         record.read(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_no_line_crosses_a_legend(tmp_path, monkeypatch):
+    """That of the gates, which fill their panel, stands below it and its axis's name, within the picture.
+
+    Mutation: its place left to matplotlib, which does not know of the second axis.
+    """
+    seen = []
+
+    def measured(figure, *words, **options):
+        figure.draw_without_rendering()
+        panel = figure.axes[3]
+        names = (panel.get_legend(), panel.xaxis.label, panel, figure)
+        seen.extend(thing.get_window_extent() for thing in names)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", measured)
+    spread = {"low": [1.0, 2.0], "median": [3.0, 4.0], "high": [9.0, 9.0], "mean": [0.5, 0.6]}
+    gates = {"step": [0, 1], "forget": spread, "input": spread, "time_scale": spread}
+    left_out = dict.fromkeys(("cue", "clearing", "gradient"), "left out")
+    found = {**dict.fromkeys(left_out), "gates": gates, "left_out": left_out, "env": "tmaze", "core": "lstm"}
+    picture.draw(tmp_path / "x.png", {**found, "env_steps": 10, "episodes": 5})
+    legend, label, panel, figure = seen
+    assert figure.y0 <= legend.y0 < legend.y1 < label.y0 < panel.y0
+    assert panel.x0 - 60 < legend.x0 < legend.x1 < panel.x1 + 60
 
 
 def test_no_number_that_is_none(tmp_path):

@@ -140,7 +140,7 @@ def test_evaluation_counts_every_sequence_once():
 def test_files(tmp_path, capsys):
     """A row for each run, its curve, a table and a plot; a second time nothing is done, with a seed more one.
 
-    Mutations: finished runs done again; the key without the seed.
+    Mutations: finished runs done again; the key without the seed; a table that does not say how it was made.
     """
     out = tmp_path / "below" / "copy.v1"
     assert probe.main(words(TINY, out)) == 0
@@ -155,7 +155,10 @@ def test_files(tmp_path, capsys):
     ]
     assert {(row["updates"], row["sequences"], row["setting"]) for row in rows} == {("3", "12", "length=22")}
     table = Path(f"{out}.md").read_text()
+    assert table.startswith("copy, H=6, B=4, learning rate 0.001, at most 3 updates\n\n| setting |")
     assert table in said
+    files = [f"{out}{ending}" for ending in (".csv", "-curves.csv", ".md", ".png")]
+    assert said.endswith(f"\nwrote {', '.join(files)}\n")
     for part in ("| length=22 | lstm | ", "| 0/2 |", "| length=22 | *has not read the sequence* | 2.079 |"):
         assert part in table
     curves = Path(f"{out}-curves.csv").read_text()
@@ -169,6 +172,24 @@ def test_files(tmp_path, capsys):
     assert "| 0/3 |" in Path(f"{out}.md").read_text()
     assert probe.main(words(TINY.replace("--length 22", "--length 22 23"), out)) == 0
     assert "| length=23 | memoryless |" in Path(f"{out}.md").read_text()
+
+
+def test_the_help_says_what_a_seed_is(capsys):
+    """A sweep's file counts seeds, the probe takes their numbers. Mutation: nothing said of it."""
+    with pytest.raises(SystemExit):
+        probe.main(["--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "numbers of the seeds, not how many: 2 is the one seed 2" in said
+
+
+def test_one_seed_has_no_interval(tmp_path):
+    """Mutation: an interval of width zero, as if one seed told all."""
+    assert probe.main(words(TINY.replace("--seeds 1 2", "--seeds 2"), tmp_path / "x")) == 0
+    rows = [line.split(" | ") for line in (tmp_path / "x.md").read_text().splitlines() if "| lstm |" in line]
+    assert [row[3] for row in rows] == ["–"]
+    assert probe.main(words(TINY, tmp_path / "x")) == 0
+    rows = [line.split(" | ") for line in (tmp_path / "x.md").read_text().splitlines() if "| lstm |" in line]
+    assert " … " in rows[0][3]
 
 
 def test_two_processes_write_what_one_does(tmp_path, capsys, monkeypatch):

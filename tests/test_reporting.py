@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from PIL import Image
-from planted_runs import plant, plant_all
+from planted_runs import plant, plant_all, plant_evaluation
 from programs import assert_one_line
 
 from agents.config import Config
@@ -22,14 +22,16 @@ from agents.origins import settle
 from agents.presets import PRESETS
 from agents.reporting.charts import band_of, lines_of_card, tick_labels
 from agents.reporting.commands import commands_of
-from agents.reporting.contents import panels_of
 from agents.reporting.diagnoses import cue_curves, picture_of, representative
-from agents.reporting.groups import all_labels, notes, sort_runs
+from agents.reporting.groups import Task, all_labels, notes, sort_runs
 from agents.reporting.horizon import Point, find_horizons, held_in_words, longest_held, points
+from agents.reporting.page import html_table
 from agents.reporting.runs import read_run, read_runs
-from agents.reporting.tables import improvements, overall, results
+from agents.reporting.tables import held, improvements, overall, results, write_csv
 from scripts import report
 from scripts.train import Arguments, parse, read_settings
+
+POINT = '{"env_steps": 100, "episode/success": 0.5, "speed/env_steps_per_s": 10.0}\n'
 
 
 def tasks_of(*folders):
@@ -44,6 +46,23 @@ def test_what_a_run_says(tmp_path):
     assert run.finished
     assert (run.score("success"), run.score("return")) == (0.75, 0.75)
     assert not read_run(plant(tmp_path / "other", None)).finished
+
+
+def test_a_run_that_goes_on_is_not_finished(tmp_path):
+    """It was evaluated, and then resumed with more steps: what it came to is not known yet.
+
+    Mutation: any evaluation taken for the last.
+    """
+    run = plant(tmp_path / "run", 0.75, total_steps=300)
+    assert read_run(run).finished
+    plant_evaluation(run, 299, 0.75, 0.75)
+    assert not read_run(run).finished
+    (task,) = tasks_of(tmp_path)
+    assert results(task).rows[0][0] == "oracle"
+    assert notes([task])[0].startswith("1 run is not finished")
+    write_csv([task], tmp_path / "runs.csv")
+    (row,) = csv.DictReader((tmp_path / "runs.csv").read_text().splitlines())
+    assert (row["finished"], row["success"], row["env_steps"]) == ("False", "", "200")
 
 
 def test_a_point_without_episodes_leaves_a_gap(tmp_path):
@@ -70,6 +89,22 @@ def test_runs_are_found_once(tmp_path):
         ("evaluation.json", "x" * 10**6, "evaluation.json: no evaluation (holds 1,000,000 bytes"),
         ("metrics.jsonl", '{"env_steps": 1}\nx\n', "metrics.jsonl, line 2: "),
         ("metrics.jsonl", '{"env_steps": "1"}\n', "metrics.jsonl, line 1: no table of numbers"),
+        (
+            "metrics.jsonl",
+            POINT * 2 + '{"env_steps": 3\n' + POINT,
+            "metrics.jsonl, line 3: no JSON (Expecting",
+        ),
+        (
+            "metrics.jsonl",
+            POINT * 2 + "\n" + POINT,
+            "metrics.jsonl, line 3: no JSON (Expecting value, at char",
+        ),
+        ("metrics.jsonl", POINT * 2 + '{"env_steps": 1e999}\n', "metrics.jsonl, line 3: no table of numbers"),
+        (
+            "metrics.jsonl",
+            POINT * 2 + '{"env_steps": 1' + "0" * 400 + "}\n",
+            "metrics.jsonl, line 3: no table",
+        ),
         ("metrics.jsonl", "{}\n", "metrics.jsonl, line 1: lacks 'env_steps'"),
         ("config.json", "{}]", "config.json: "),
         ("config.json", '{"env": "tmase"}', "run: unknown environment 'tmase'; did you mean tmaze"),
@@ -84,7 +119,11 @@ def test_runs_are_found_once(tmp_path):
     ],
 )
 def test_files_that_are_none(file, content, part, tmp_path, capsys):
-    """One line with the file, exit 2, nothing written. Mutation: an error let through."""
+    """One line with the file, exit 2, nothing written.
+
+    Mutations: an error let through; a number that is infinite, or too large for an array; of the curves, the
+    parser's count of lines in place of the file's.
+    """
     run = plant(tmp_path / "run", 0.5)
     (run / "diagnosis").mkdir()
     (run / file).write_text(content)
@@ -153,8 +192,19 @@ def test_notes_of_many_tasks(tmp_path):
         plant_all(tmp_path / str(length), {"lstm": [0.5, 0.6]}, env_opt=(f"length={length}",))
     plant_all(tmp_path / "control", {"memoryless": [0.5, 0.5]}, env_opt=("length=10",))
     (line,) = notes(tasks_of(tmp_path))
-    names = ", ".join(f"tmaze length={length}" for length in range(1, 9))
+    names = "; ".join(f"tmaze length={length}" for length in range(1, 9))
     assert line == f"no control was run (--core memoryless): {names} and 1 more"
+
+
+def test_names_with_commas_are_told_apart_in_notes(tmp_path):
+    """Mutation: groups, or folders, joined by commas."""
+    plant(tmp_path / "a, b", None, core="lstm")
+    plant(tmp_path / "c", None, core="lstm")
+    plant(tmp_path / "d", 0.5, core="lstm")
+    plant(tmp_path / "e", 0.4, core="lstm", reward_scale=2.0)
+    lines = notes(tasks_of(tmp_path))
+    assert lines[0].endswith(f": {tmp_path / 'a, b'}; {tmp_path / 'c'}")
+    assert lines[1] == "tmaze: one seed, and so no interval: lstm; lstm, reward-scale 2"
 
 
 def test_the_table(tmp_path):
@@ -197,6 +247,27 @@ def test_better_and_overall(tmp_path):
     assert overall(tasks).rows[0][1] == "0.850"
 
 
+def test_single_seeds_have_no_interval(tmp_path):
+    """Nobody knows how far one seed can be trusted. As soon as a side has two seeds somewhere, there is one.
+
+    Mutations: an interval of width zero; none where one side has two seeds.
+    """
+    for env in ("tmaze", "memory-len"):
+        plant_all(tmp_path / env, {"lstm": [0.9], "gru": [0.7], "memoryless": [0.5]}, env=env)
+    table = improvements(tasks_of(tmp_path))
+    assert [row[1:] for row in table.rows] == [
+        ["", "1.00", "1.00"],
+        ["0.00", "", "1.00"],
+        ["0.00", "0.00", ""],
+    ]
+    assert table.shades[0] == [None, None, 1.0, 1.0]
+    assert "<small>" not in html_table(table, {})
+    assert overall(tasks_of(tmp_path)).rows[0][2] == "–"
+    plant(tmp_path / "more", 0.9, core="lstm", env="tmaze", seed=2)
+    assert improvements(tasks_of(tmp_path)).rows[0][1:] == ["", "1.00 (1.00 … 1.00)", "1.00 (1.00 … 1.00)"]
+    assert improvements(tasks_of(tmp_path)).rows[1][3] == "1.00"
+
+
 def test_the_horizon(tmp_path):
     """One task at several delays; tasks that differ otherwise, or not in their span, are none.
 
@@ -215,19 +286,43 @@ def test_the_horizon(tmp_path):
     assert held_in_words(found, lambda p: p.worst) == "5"
 
 
-@pytest.mark.parametrize(("count", "titles"), [(6, 2 + 12 + 2), (7, 1 + 1 + 2)])
-def test_of_many_delays_the_sheet_shows_the_horizon_alone(count, titles, tmp_path):
-    """And the curves of all other tasks, beginning with a row of their own.
+def test_a_delay_that_a_core_lacks_has_its_place_in_the_table(tmp_path):
+    """Mutation: the figures of those that it has, one after another, under the heading of all."""
+    plant_all(tmp_path / "50", {"lstm": [1.0]}, env_opt=("length=50",))
+    plant_all(tmp_path / "100", {"lstm": [0.5], "gru": [0.25]}, env_opt=("length=100",))
+    (horizon,) = find_horizons(tasks_of(tmp_path))
+    table = held(horizon)
+    assert table.head[-1] == "IQM at 50 100"
+    assert {row[0]: row[-1] for row in table.rows} == {"lstm": "1.000 0.500", "gru": "– 0.250"}
 
-    Mutations: six delays taken for many; all curves left out; no place left free beside the horizon.
+
+def test_an_option_is_a_delay_where_the_span_rises_with_it(tmp_path):
+    """Not MiniGrid's view, with which it falls: what a smaller view holds is no longer delay missed.
+
+    Mutations: any option with several spans; spans compared without their order; one that stays the same.
     """
-    for length in range(1, count + 1):
-        plant_all(tmp_path / str(length), {"lstm": [0.5]}, env_opt=(f"length={length}",))
-    plant_all(tmp_path / "other", {"lstm": [1.0]}, env="memory-size")
-    shown = [title for title, _ in panels_of(tasks_of(tmp_path), {})]
-    assert len(shown) == titles
-    assert shown[:2] == ["tmaze: memory horizon", ""]
-    assert shown.count("memory-size") == 2
+    for size in (3, 5, 7):
+        options = (f"agent_view_size={size}",)
+        plant_all(tmp_path / str(size), {"lstm": [1.0]}, env="MiniGrid-MemoryS13-v0", env_opt=options)
+    tasks = tasks_of(tmp_path)
+    assert [task.card.span for task in tasks] == sorted({task.card.span for task in tasks})
+    assert find_horizons(tasks) == []
+    for spans, delays in (
+        ((1, 2, 3), [[2, 10, 30]]),
+        ((1, None, 3), [[2, 30]]),
+        ((1, 3, 2), []),
+        ((1, 2, 2), []),
+        ((1, None, None), []),
+    ):
+        found = [spanning(length, span) for length, span in zip((2, 10, 30), spans, strict=True)]
+        assert [list(horizon.tasks) for horizon in find_horizons(found[::-1])] == delays
+
+
+def spanning(length, span):
+    """A task with an option, and a card of this span; None: without a card."""
+    card = None if span is None else SimpleNamespace(span=span)
+    run = SimpleNamespace(finished=True, config=SimpleNamespace(seed=1))
+    return Task("x", "auto", {"length": length}, f"x length={length}", card, "success", {"lstm": [run]})
 
 
 @pytest.mark.parametrize(
@@ -361,8 +456,10 @@ def diagnosed(run, state, lag=(0, 1, 2)):
 def test_diagnoses(tmp_path, capsys, monkeypatch):
     """The cue's curve is the IQM over seeds at the lags that all have; the seed in the middle is shown.
 
+    The Markdown, which holds no picture of them, describes none, and says where they are.
+
     Mutations: figures of one lag taken for those of another; the best seed shown; a picture as large as it
-    is; too many of them on the page.
+    is; too many of them on the page; the text on lines and bands in the Markdown.
     """
     for seed, success in ((1, 0.9), (2, 0.5), (3, 0.7)):
         plant(tmp_path / str(seed), success, seed=seed)
@@ -380,6 +477,10 @@ def test_diagnoses(tmp_path, capsys, monkeypatch):
     text = (tmp_path / "out.html").read_text()
     assert text.count("data:image/png;base64,") == 1
     assert "ur-lstm, seed 3: the seed in the middle by success" in text
+    assert "dotted" in text
+    told = (tmp_path / "out.md").read_text()
+    assert "dotted" not in told
+    assert "## Diagnosis: tmaze\n\nIts pictures are on the page, [out.html](out.html).\n\n## How" in told
     monkeypatch.setattr("agents.reporting.contents.MAX_PICTURES_BYTES", 10)
     assert report.main([str(tmp_path), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out.html").read_text()

@@ -33,7 +33,7 @@ def draw(path: Path, found: dict[str, Any]) -> None:
             drawer(panel, found)
             panel.grid(alpha=0.3)
             panel.xaxis.get_major_locator().set_params(integer=True)
-            panel.legend(frameon=False, fontsize="small")
+            panel.legend(frameon=False, fontsize="small", **PLACES.get(part, {}))
     title = f"{found['env']}, {found['core']}, after {found['env_steps']:,} env steps; "
     figure.suptitle(title + f"{found['episodes']:,} fresh episodes")
     figure.savefig(path, dpi=110)
@@ -46,6 +46,8 @@ TITLES = {
     "gradient": "What the choice hangs on: gradient of its log-probability",
     "gates": "Gates and time scales along an episode",
 }
+PLACES: dict[str, Any] = {"gates": {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 2}}
+"""Of legends that have no free place among the lines: below the panel."""
 
 
 def draw_cue(panel: Any, found: dict[str, Any]) -> None:

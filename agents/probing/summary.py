@@ -8,6 +8,7 @@ import numpy as np
 from agents.probing.records import Record
 from agents.probing.task import Task
 from agents.reporting.statistics import bootstrap_interval, pooled_mean
+from agents.reporting.styles import styles_of
 
 NUM_GRID_POINTS = 200
 NUM_COLUMNS = 3
@@ -44,16 +45,23 @@ def make_table(groups: Groups, tasks: list[Task]) -> str:
     for task in tasks:
         for core, group in groups[task.setting].items():
             values = finals(group, task)
-            low, high = bootstrap_interval([values], pooled_mean)
             each = " ".join(f"{value:.3f}" for value in values)
             solved = [record.solved_at for record in group if record.solved_at is not None]
             median = f"{np.median(solved):,.0f}" if solved else ""
             lines.append(
-                f"| {task.setting} | {core} | {values.mean():.3f} | {low:.3f} … {high:.3f} | {each} "
+                f"| {task.setting} | {core} | {values.mean():.3f} | {interval(values)} | {each} "
                 f"| {len(solved)}/{len(group)} | {median} |"
             )
         lines.append(f"| {task.setting} | *has not read the sequence* | {task.chance:.3f} | | | | |")
     return "\n".join(lines) + "\n"
+
+
+def interval(values: np.ndarray) -> str:
+    """The 95 % interval of a mean over seeds in words; none of one seed."""
+    if len(values) < 2:
+        return "–"
+    low, high = bootstrap_interval([values], pooled_mean)
+    return f"{low:.3f} … {high:.3f}"
 
 
 def measure(task: Task) -> str:
@@ -81,14 +89,12 @@ def plot(groups: Groups, tasks: list[Task], path: Path, subtitle: str) -> None:
     rows = -(-len(tasks) // columns)
     size = (2 + 4.6 * columns, 0.6 + 3.4 * rows)
     figure, panels = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-    cores = list(dict.fromkeys(core for by_core in groups.values() for core in by_core))
+    styles = styles_of(list(dict.fromkeys(core for by_core in groups.values() for core in by_core)))
     for panel, task in zip(panels.flat, tasks, strict=False):
         by_core = groups[task.setting]
         end = max(record.curve[-1].updates for group in by_core.values() for record in group)
         for core, group in by_core.items():
-            place = cores.index(core)
-            style = {"color": f"C{place % 10}", "linestyle": ("-", "--", "-.")[place // 10 % 3]}
-            draw(panel, group, task, end, len(by_core) <= MOST_BANDS, {"label": core, **style})
+            draw(panel, group, task, end, len(by_core) <= MOST_BANDS, {"label": core, **styles[core]})
         panel.axhline(task.chance, color="grey", linestyle=":", label="has not read")
         panel.set(title=task.setting, xlabel="updates", ylabel=measure(task))
         if task.judged_by == "accuracy":

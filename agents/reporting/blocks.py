@@ -10,6 +10,8 @@ class Text:
 
     text: str
     small: bool = False
+    on_page: bool = False
+    """Whether it speaks of a picture that is on the page alone; the Markdown leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +62,28 @@ class Section:
     blocks: list[Block]
 
 
-def markdown(sections: Sequence[Section], picture: str) -> str:
+def markdown(sections: Sequence[Section], picture: str, page: str) -> str:
     """A report as Markdown.
 
     Args:
-        sections: of the report.
+        sections: of the report; of one that is all pictures it says where they are.
         picture: the file with all curves, beside the text.
+        page: that with everything.
     """
     parts = [f"![Curves]({picture})"]
     for section in sections:
-        parts.append(f"## {section.title}")
-        for block in section.blocks:
-            if isinstance(block, Text):
-                parts.append(block.text)
-            elif isinstance(block, Code):
-                parts.append(f"```\n{block.text}\n```")
-            elif isinstance(block, Table):
-                parts.append(markdown_table(block))
+        told = [text for block in section.blocks if (text := markdown_of(block))]
+        parts += [f"## {section.title}", *(told or [f"Its pictures are on the page, [{page}]({page})."])]
     return "\n\n".join(parts) + "\n"
+
+
+def markdown_of(block: Block) -> str:
+    """A block as Markdown; nothing of what is on the page alone."""
+    if isinstance(block, Text):
+        return "" if block.on_page else block.text
+    if isinstance(block, Code):
+        return f"```\n{block.text}\n```"
+    return markdown_table(block) if isinstance(block, Table) else ""
 
 
 def markdown_table(table: Table) -> str:

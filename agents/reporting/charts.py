@@ -6,16 +6,12 @@ from typing import Any
 import numpy as np
 
 from agents.reporting.diagnoses import CueCurve
-from agents.reporting.groups import Task, is_control
+from agents.reporting.groups import Task
 from agents.reporting.horizon import HELD, Horizon, points
 from agents.reporting.runs import Run
 from agents.reporting.statistics import bootstrap_interval, iqm, pooled_iqm
+from agents.reporting.styles import GREY, Style
 
-COLOURS = ("#3b82c4", "#e0812b", "#2f9e6b", "#d1495b", "#8e6cc9", "#22a2b0", "#a8763e", "#cf5fa8", "#8d9a2e")
-"""Of groups, best first; they are told apart on white and on black, and in most kinds of colour blindness."""
-GREY = "#8a8f99"
-"""Of the control."""
-DASHES = ("-", "--", "-.")
 DOTS = (0, (2, 3))
 """Of what a task allows."""
 NEAR = 0.05
@@ -27,20 +23,6 @@ NUM_RESAMPLES = 1_000
 """Of a curve's band; a drawing shows no more."""
 UNITS = ((7200.0, 3600.0, "hours"), (180.0, 60.0, "minutes"), (0.0, 1.0, "seconds"))
 """Of times: from how many seconds on, how many seconds, name."""
-
-Style = dict[str, str]
-
-
-def styles_of(labels: Sequence[str]) -> dict[str, Style]:
-    """How each group is drawn; controls in grey."""
-    others = [label for label in labels if not is_control(label)]
-    styles = {}
-    for k, label in enumerate(others):
-        dash = DASHES[k // len(COLOURS) % len(DASHES)]
-        styles[label] = {"color": COLOURS[k % len(COLOURS)], "linestyle": dash}
-    for k, label in enumerate(label for label in labels if is_control(label)):
-        styles[label] = {"color": GREY, "linestyle": ("-", ":", "--", "-.")[k % 4]}
-    return styles
 
 
 def draw_curves(axes: Any, task: Task, x: str, styles: dict[str, Style]) -> None:
@@ -69,6 +51,12 @@ def draw_curves(axes: Any, task: Task, x: str, styles: dict[str, Style]) -> None
     axes.set_xlim(left=0)
     if x == "env_steps":
         axes.xaxis.set_major_formatter(lambda value, _: count(value))
+
+
+def draw_nothing(axes: Any) -> None:
+    """Words in place of curves, where no run has a point."""
+    axes.text(0.5, 0.5, "no run has told anything yet", ha="center", va="center", color=GREY)
+    axes.set_axis_off()
 
 
 def lines_of_card(axes: Any, task: Task) -> None:

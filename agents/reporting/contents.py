@@ -5,12 +5,13 @@ from functools import partial
 
 from agents.reporting import tables
 from agents.reporting.blocks import Block, Code, Figures, Photos, Section, Text
-from agents.reporting.charts import Style, draw_cue, draw_curves, draw_horizon
+from agents.reporting.charts import draw_cue, draw_curves, draw_horizon, draw_nothing
 from agents.reporting.commands import commands_of
 from agents.reporting.diagnoses import cue_curves, picture_of, place_of_picture, representative
 from agents.reporting.groups import Task, all_labels, notes
 from agents.reporting.horizon import HELD, Horizon, find_horizons
-from agents.reporting.pictures import Draw, svg_of
+from agents.reporting.pictures import Row, svg_of
+from agents.reporting.styles import Style
 
 MANY_DELAYS = 6
 """Of a task at more delays the sheet shows the horizon; its curves are on the page."""
@@ -44,8 +45,8 @@ def sections_of(tasks: Sequence[Task], styles: dict[str, Style], command: str) -
     compared = tables.improvements(tasks)
     if len(compared.rows) > 1:
         text = "How probably a run of the row's core ends better than one of the column's: "
-        text += "P(X > Y) + P(X = Y) / 2, as a mean over the tasks that both have, with its 95 % interval. "
-        text += "0.50: neither is better."
+        text += "P(X > Y) + P(X = Y) / 2, as a mean over the tasks that both have, and its 95 % interval, "
+        text += "if one of them has several seeds. 0.50: neither is better."
         sections.append(Section("Who is better than whom", [Text(text), compared]))
     sections += diagnosis_sections(tasks, styles)
     return [*sections, commands_section(tasks, command)]
@@ -73,36 +74,43 @@ def task_section(k: int, task: Task, styles: dict[str, Style]) -> Section:
         blocks.append(Text(f"{text}chance {card.chance:.3g}, best memoryless {card.memoryless:.3g}, oracle "
                            f"{card.oracle:.3g}; {card.ends}."))  # fmt: skip
     svgs = []
-    for x in ("env_steps", "seconds"):
+    for x in axes_with_curves(task):
         draw = partial(draw_curves, task=task, x=x, styles=styles)
         name = x.replace("_", " ")
         svgs.append(
             svg_of(draw, f"{name.replace(' ', '-')}-{k}", f"{task.measure} against {name}, {task.label}")
         )
-    blocks.append(Figures(svgs, list(task.groups)))
+    if svgs:
+        blocks.append(Figures(svgs, list(task.groups)))
     table = tables.results(task)
     if len(table.rows) > table.faint:
         blocks += [table, tables.costs(task)]
     return Section(task.label, blocks)
 
 
-def panels_of(tasks: Sequence[Task], styles: dict[str, Style]) -> list[tuple[str, Draw]]:
-    """The pictures of the sheet, each with its title."""
-    panels: list[tuple[str, Draw]] = []
+def rows_of(tasks: Sequence[Task], styles: dict[str, Style]) -> list[Row]:
+    """The pictures of the sheet: horizons by twos, then the curves of a task in a row."""
+    horizons: Row = []
     at_many_delays: set[str] = set()
     for horizon in find_horizons(tasks):
         labels = all_labels(list(horizon.tasks.values()))
         draw = partial(draw_horizon, horizon=horizon, labels=labels, styles=styles)
-        panels.append((f"{horizon.label}: memory horizon", draw))
+        horizons.append((f"{horizon.label}: memory horizon", draw))
         if len(horizon.tasks) > MANY_DELAYS:
             at_many_delays |= {task.label for task in horizon.tasks.values()}
-    with_curves = [task for task in tasks if task.label not in at_many_delays]
-    if with_curves and len(panels) % 2:
-        panels.append(("", lambda axes: axes.set_axis_off()))
-    for task in with_curves:
-        for x in ("env_steps", "seconds"):
-            panels.append((task.label, partial(draw_curves, task=task, x=x, styles=styles)))
-    return panels
+    curves: list[Row] = [
+        [(task.label, partial(draw_curves, task=task, x=x, styles=styles)) for x in axes_with_curves(task)]
+        for task in tasks
+        if task.label not in at_many_delays
+    ]
+    rows = [*(horizons[k : k + 2] for k in range(0, len(horizons), 2)), *filter(None, curves)]
+    return rows or [[("", draw_nothing)]]
+
+
+def axes_with_curves(task: Task) -> list[str]:
+    """What a task's curves can be drawn against; nothing where no run has a point yet."""
+    runs = [run for group in task.groups.values() for run in group]
+    return [x for x in ("env_steps", "seconds") if any(len(run.curve(x, task.measure)[0]) for run in runs)]
 
 
 def diagnosis_sections(tasks: Sequence[Task], styles: dict[str, Style]) -> list[Section]:
@@ -117,7 +125,7 @@ def diagnosis_sections(tasks: Sequence[Task], styles: dict[str, Style]) -> list[
             text += "the 95 % interval."
             draw = partial(draw_cue, cues=cues, styles=styles)
             svg = svg_of(draw, f"cue-{k}", f"cue read against steps since it was seen, {task.label}")
-            blocks += [Text(text), Figures([svg], list(cues))]
+            blocks += [Text(text, on_page=True), Figures([svg], list(cues))]
         pngs, left = [], []
         for label in task.groups:
             run = representative(task, label)
@@ -132,7 +140,8 @@ def diagnosis_sections(tasks: Sequence[Task], styles: dict[str, Style]) -> list[
         if pngs:
             blocks.append(Photos(pngs))
         if left:
-            blocks.append(Text(f"Left out, as the page would be too large: {', '.join(left)}"))
+            text = f"Left out, as the page would be too large: {', '.join(left)}"
+            blocks.append(Text(text, on_page=True))
         if blocks:
             sections.append(Section(f"Diagnosis: {task.label}", blocks))
     return sections

@@ -162,7 +162,10 @@ def notes(tasks: Sequence[Task]) -> list[str]:
     """What a reader must know, a line each: unfinished runs, seeds twice, no control, one seed."""
     lines = []
     runs = [(task, label, run) for task in tasks for label, group in task.groups.items() for run in group]
-    if unfinished := [str(run.folder) for _, _, run in runs if not run.finished]:
+    if silent := [str(run.folder) for _, _, run in runs if run.silent]:
+        have = "run has" if len(silent) == 1 else "runs have"
+        lines.append(f"{len(silent)} {have} neither a point nor an evaluation yet: {some_of(silent)}")
+    if unfinished := [str(run.folder) for _, _, run in runs if not run.finished and not run.silent]:
         are = "run is" if len(unfinished) == 1 else "runs are"
         lines.append(
             f"{len(unfinished)} {are} not finished, shown in curves and not in tables: {some_of(unfinished)}"
@@ -174,7 +177,7 @@ def notes(tasks: Sequence[Task]) -> list[str]:
                 times = finished.count(seed)
                 lines.append(f"{task.label}, {label}: seed {seed} is there {times} times; the newest counts")
         if single := [label for label in task.groups if len(task.finished(label)) == 1]:
-            lines.append(f"{task.label}: one seed, and so no interval: {', '.join(single)}")
+            lines.append(f"{task.label}: one seed, and so no interval: {'; '.join(single)}")
     if alone := [task.label for task in tasks if not has_control(task)]:
         lines.append(f"no control was run (--core {CONTROL}): {some_of(alone)}")
     return lines
@@ -186,5 +189,5 @@ def has_control(task: Task) -> bool:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first eight names, and how many more there are."""
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    """The first eight names, which may hold commas, and how many more there are."""
+    return "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

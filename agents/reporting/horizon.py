@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,15 +37,21 @@ class Point:
 
 
 def find_horizons(tasks: Sequence[Task]) -> list[Horizon]:
-    """Tasks that differ by one option, and by it in the span of their cards."""
+    """Tasks that differ by one option alone, where the span of their cards rises with its value.
+
+    A task without a card has no span, and is left out. An option with which the span falls is no delay: by
+    its value the shortest span would stand last. Nor is there a horizon before a run is finished.
+    """
     horizons = []
     families = {(option, family(task, option)): label for task in tasks for option, label in ways(task)}
     for (option, rest), label in families.items():
         alike = [task for task in tasks if option in task.options and family(task, option) == rest]
         by_value = {value: task for task in alike if (value := number(task.options[option])) is not None}
-        spans = {task.card.span for task in by_value.values() if task.card is not None}
-        if len(spans) > 1:
-            horizons.append(Horizon(label, option, dict(sorted(by_value.items()))))
+        known = [(value, task) for value, task in sorted(by_value.items()) if task.card is not None]
+        spans = [task.card.span for _, task in known if task.card is not None]
+        rises = len(spans) > 1 and all(one < other for one, other in pairwise(spans))
+        if rises and any(is_told(task) for _, task in known):
+            horizons.append(Horizon(label, option, dict(known)))
     return horizons
 
 
@@ -65,12 +72,17 @@ def number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def is_told(task: Task) -> bool:
+    """Whether the success of any finished run is known."""
+    return task.measure == "success" and any(task.finished(label) for label in task.groups)
+
+
 def points(horizon: Horizon, label: str) -> list[Point]:
     """A group at each delay at which it has finished runs of a task that tells success."""
     found = []
     for delay, task in horizon.tasks.items():
         scores = task.scores(label)
-        if len(scores) and task.measure == "success":
+        if is_told(task) and len(scores):
             low, high = bootstrap_interval([scores], pooled_iqm)
             found.append(Point(delay, float(iqm(scores)), float(low), float(high), float(scores.min())))
     return found

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from html import escape
 
 from agents.reporting.blocks import Block, Code, Figures, Photos, Section, Table, Text
-from agents.reporting.charts import Style
 from agents.reporting.style import CSS
+from agents.reporting.styles import Style
 
 LONG = 48
 """Letters of a cell from which it may break."""
@@ -92,10 +92,11 @@ def named(text: str, styles: dict[str, Style]) -> str:
 
 
 def data(cell: str, share: float | None) -> str:
-    """A cell that is no name; a probability is blue above one half, orange below, its interval beneath it."""
+    """A cell that is no name; a probability is blue above one half, orange below, interval beneath."""
     if share is None:
         return f"<td{' class=long' if len(cell) > LONG else ''}>{escape(cell)}</td>"
     colour = "59,130,196" if share >= 0.5 else "224,129,43"
     value, _, rest = cell.partition(" ")
     style = f"background:rgba({colour},{abs(share - 0.5) * 0.9:.2f})"
-    return f'<td class="share" style="{style}">{escape(value)}<small>{escape(rest)}</small></td>'
+    beneath = f"<small>{escape(rest)}</small>" if rest else ""
+    return f'<td class="share" style="{style}">{escape(value)}{beneath}</td>'

@@ -14,6 +14,8 @@ INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytic
 SIZE = (4.4, 2.9)
 """Inches of one picture; at 96 pixels to the inch it fits a telephone's screen almost unreduced."""
 Draw = Callable[[Any], None]
+Row = list[tuple[str, Draw]]
+"""One picture of the whole width, or two: title of each, and what draws it."""
 
 
 @contextmanager
@@ -70,27 +72,27 @@ def svg_of(draw: Draw, name: str, title: str) -> str:
     return re.sub(r"<svg[^>]*>", head, text, count=1)
 
 
-def write_png(panels: Sequence[tuple[str, Draw]], styles: dict[str, dict[str, str]], path: Path) -> None:
-    """All pictures on one sheet, two in a row, with one legend.
+def write_png(rows: Sequence[Row], styles: dict[str, dict[str, str]], path: Path) -> None:
+    """All pictures on one sheet with one legend; those of a row share its width.
 
     Args:
-        panels: title of each, and what draws it.
+        rows: at least one; of none but such with one picture the sheet is narrow.
         styles: of the groups.
         path: the file.
     """
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
+    columns = max(map(len, rows))
     with drawing({}) as pyplot:
-        size = (0.4 + SIZE[0] * columns + 1.8, SIZE[1] * rows)
-        figure, grid = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
-        for axes, (title, draw) in zip(grid.flat, panels, strict=False):
-            draw(axes)
-            tidy(axes)
-            axes.set_title(title, fontsize=9)
-        for axes in list(grid.flat)[len(panels) :]:
-            axes.set_axis_off()
+        size = (0.4 + SIZE[0] * columns + 1.8, SIZE[1] * len(rows))
+        figure = pyplot.figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(len(rows), columns)
+        for k, row in enumerate(rows):
+            for j, (title, draw) in enumerate(row):
+                axes = figure.add_subplot(grid[k, :] if len(row) == 1 else grid[k, j])
+                draw(axes)
+                tidy(axes)
+                axes.set_title(title, fontsize=9)
         lines: Any = pyplot.Line2D
         handles = [lines([], [], linewidth=1.6, label=label, **style) for label, style in styles.items()]
-        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
+        figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8, handlelength=2.8)
         figure.savefig(path, dpi=130, facecolor="white")
         pyplot.close(figure)

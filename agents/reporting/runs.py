@@ -1,6 +1,8 @@
 """Finds runs and reads what each left behind: configuration, evaluation, curves, machine, diagnosis."""
 
+import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +31,7 @@ class Run:
     origins: Origins
     about: list[dict[str, Any]]
     evaluation: dict[str, Any] | None
-    """None while the run is not finished."""
+    """None while the run is not finished: not evaluated, or told to go on since."""
     points: dict[str, np.ndarray]
     """[P] each: env steps, seconds of training so far, success and return, NaN where no episode ended."""
     diagnosis: dict[str, Any] | None
@@ -44,6 +46,11 @@ class Run:
         assert self.evaluation is not None
         mean = self.evaluation[MEASURES[measure]]["mean"]
         return math.nan if mean is None else float(mean)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has told nothing yet, neither by a point of its curves nor by its evaluation."""
+        return not self.finished and not len(self.points["env_steps"])
 
     @cached_property
     def steps_per_s(self) -> float:
@@ -73,15 +80,26 @@ def read_run(folder: Path) -> Run:
     Raises:
         ValueError: one line; a file can't be used.
     """
+    config = read_config(folder)
     return Run(
         folder=folder,
-        config=read_config(folder),
+        config=config,
         origins=read_origins(folder),
         about=read_about(folder),
-        evaluation=read_evaluation(folder),
+        evaluation=last_evaluation(folder, config),
         points=read_points(folder / METRICS),
         diagnosis=diagnosis_record.read(folder),
     )
+
+
+def last_evaluation(folder: Path, config: Config) -> dict[str, Any] | None:
+    """What the evaluation at the end of a run found; None of one that was made before it was told to go on.
+
+    Raises:
+        ValueError: one line; the file can't be used.
+    """
+    found = read_evaluation(folder)
+    return found if found and found["env_steps"] >= config.total_steps else None
 
 
 def read_points(path: Path) -> dict[str, np.ndarray]:
@@ -116,12 +134,25 @@ def lines_of(path: Path) -> Iterator[dict[str, float]]:
             number += 1
             try:
                 row = parse_json(line)
-                if not isinstance(row, dict) or not all(isinstance(v, int | float) for v in row.values()):
+                if not isinstance(row, dict) or not all(map(is_figure, row.values())):
                     raise ValueError("no table of numbers")
                 row["env_steps"]
             except (ValueError, KeyError) as error:
                 if not line.endswith(b"\n") and len(line) < MAX_LINE_BYTES:
                     return
-                reason = f"lacks {error}" if isinstance(error, KeyError) else error
-                raise ValueError(f"{path}, line {number}: {reason}") from None
+                raise ValueError(f"{path}, line {number}: {reason_of(error)}") from None
             yield row
+
+
+def is_figure(value: object) -> bool:
+    """Whether a value is a finite number that an array can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
+def reason_of(error: ValueError | KeyError) -> str:
+    """Why a line is no point, without the parser's own count of lines, which is not the file's."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON ({error.msg}, at character {error.pos + 1})"
+    return f"lacks {error}" if isinstance(error, KeyError) else str(error)

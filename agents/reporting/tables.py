@@ -112,16 +112,23 @@ def improvements(tasks: Sequence[Task]) -> Table:
                 row, shade = [*row, "" if one == other else NONE], [*shade, None]
                 continue
             xs, ys = ([task.scores(label) for task in both] for label in (one, other))
-            low, high = improvement_interval(xs, ys)
             share = float(improvement(xs, ys))
-            row, shade = [*row, f"{share:.2f} ({low:.2f} … {high:.2f})"], [*shade, share]
+            row, shade = [*row, f"{share:.2f}{in_brackets(xs, ys)}"], [*shade, share]
         rows.append(row)
         shades.append(shade)
     return Table(["is better than", *labels], rows, shades)
 
 
+def in_brackets(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> str:
+    """The interval of an improvement, after its share; nothing where no side has two seeds anywhere."""
+    if all(len(stratum) < 2 for stratum in (*xs, *ys)):
+        return ""
+    low, high = improvement_interval(xs, ys)
+    return f" ({low:.2f} … {high:.2f})"
+
+
 def held(horizon: Horizon) -> Table:
-    """The longest delay that each group holds, by three measures."""
+    """The longest delay that each group holds, by three measures, and its IQM at each delay."""
     rows = []
     for label in all_labels(list(horizon.tasks.values())):
         found = points(horizon, label)
@@ -130,7 +137,8 @@ def held(horizon: Horizon) -> Table:
                 held_in_words(found, figure)
                 for figure in (lambda p: p.iqm, lambda p: p.low, lambda p: p.worst)
             ]
-            rows.append([label, *by, " ".join(f"{p.iqm:.3f}" for p in found)])
+            iqms = {point.delay: f"{point.iqm:.3f}" for point in found}
+            rows.append([label, *by, " ".join(iqms.get(delay, NONE) for delay in horizon.tasks)])
     at = " ".join(f"{delay:g}" for delay in horizon.tasks)
     return Table(["core", "by IQM", "by the interval's low end", "by the worst seed", f"IQM at {at}"], rows)
 
