@@ -56,8 +56,8 @@ def subtract_peer_mean(
     baseline for free!", here over a batch of environments, a mean for each step. What a value function has
     wrong in the same way everywhere, as it does while it is being learnt, weighs nothing any more; where a
     task's episodes run in step with each other it is a baseline that knows the time. It depends on no action
-    of the environment's own, so that the mean of the gradient stays as it is where no weight is clipped. (With
-    `--runner ray` a batch may hold two unrolls of one actor, and then it does depend on those of the other.)
+    of the environment's own, so that the mean of the gradient stays as it is where no weight is clipped.
+    (With `--runner ray` a batch may hold two unrolls of one actor, of which one then depends on the other.)
 
     Args:
         pg_advantages: [T, B] V-trace advantages.
