@@ -1,7 +1,6 @@
 """Whether there is what a run names, and this machine can carry it out; found before anything starts."""
 
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,14 +14,15 @@ from agents.config_checks import FieldError, advice
 from agents.foresight import make_code
 from agents.machine import memory_bytes, num_cores, resolve_device
 from agents.network import make_network
+from agents.run_folder import why_unwritable
 from agents.runners.process import make_actor_envs, resolve_runner
 
 LARGE = 2048
 """Sizes above it are counted without memory, which costs the import of much of torch."""
 BYTES = 4
 """Of a float32."""
-MAX_NAME = 255
-"""Bytes in the name of a file or folder."""
+MAX_SHOWN = 1000
+"""Characters of a path in a message."""
 
 
 class Sample(NamedTuple):
@@ -47,11 +47,12 @@ class Needs(NamedTuple):
     """Unrolls that are kept to learn from again, on the device."""
 
 
-def check_run(config: Config) -> tuple[str, list[str]]:
+def check_run(config: Config, *, makes_folder: bool = True) -> tuple[str, list[str]]:
     """Checks what depends on the machine, the task and the core; builds one environment, keeps nothing.
 
     Args:
         config: one that `check` lets pass.
+        makes_folder: whether the run's folder is to be made below LOG_DIR.
 
     Returns:
         What the run will take of the machine, in words, and what makes little sense, a line each.
@@ -63,7 +64,8 @@ def check_run(config: Config) -> tuple[str, list[str]]:
         device = resolve_device(config.device)
     except ValueError as error:
         raise FieldError("device", str(error).removeprefix("--device ")) from None
-    check_folder(Path(config.log_dir))
+    if makes_folder:
+        check_folder(Path(config.log_dir))
     words = check_memory(device, needs_of(config))
     return f"{num_cores()} cores; {words}", advice(config, resolve_runner(config), num_cores())
 
@@ -145,18 +147,14 @@ def too_much(field: str, what: str, size: int, room: int) -> FieldError:
 
 
 def check_folder(folder: Path) -> None:
-    """Checks that a folder can be made and written; makes none.
+    """Checks that the folder of all runs can be made and written; makes none.
 
     Raises:
         FieldError: it can't.
     """
-    if any(len(os.fsencode(part)) > MAX_NAME for part in folder.parts):
-        raise FieldError("log_dir", f": {str(folder)[:60]}... can't be written (a name too long)")
-    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    if not there.is_dir():
-        raise FieldError("log_dir", f": {folder} can't be written ({there} is no folder)")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise FieldError("log_dir", f": {folder} can't be written (no right to write in {there})")
+    if reason := why_unwritable(folder):
+        shown = str(folder) if len(str(folder)) <= MAX_SHOWN else f"{str(folder)[:60]}..."
+        raise FieldError("log_dir", f": {shown} can't be written ({reason})")
 
 
 def check_task(config: Config) -> Sample:

@@ -55,3 +55,27 @@ def leave_on_signal(ask: Callable[[signal.Signals], None]) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+@contextmanager
+def last_words(speak: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM act as before, after something was said.
+
+    Args:
+        speak: is given the signal.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        restore()
+        speak(signal.Signals(number))
+        signal.raise_signal(number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        restore()
