@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -58,16 +58,19 @@ def leave_on_signal(ask: Callable[[signal.Signals], None]) -> Iterator[None]:
 
 
 @contextmanager
-def last_words(speak: Callable[[signal.Signals], None]) -> Iterator[None]:
+def last_words(words: Callable[[], str]) -> Iterator[None]:
     """SIGINT and SIGTERM act as before, after something was said.
 
     Args:
-        speak: is given the signal.
+        words: gives a line, or nothing.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
         restore()
-        speak(signal.Signals(number))
+        if line := words():
+            with suppress(OSError):  # not by print, which the signal may have interrupted
+                below = "\n" if os.isatty(1) else ""  # a progress bar, or ^C
+                os.write(1, f"{below}{line}\n".encode())
         signal.raise_signal(number)
 
     def restore() -> None:

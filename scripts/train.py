@@ -7,7 +7,6 @@ torchrun --nproc-per-node 2 -m scripts.train --env tmaze
 """
 
 import dataclasses
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -137,12 +136,12 @@ def work(training: Training) -> tuple[Training | None, int]:
     """Does the training; returns what `train` does."""
     begun_at = training.learner.version
 
-    def unheard(number: signal.Signals) -> None:
-        if training.group.leads and training.learner.version == begun_at:
-            say("stopped before the first update: nothing to save")
+    def farewell() -> str:
+        fresh = training.group.leads and training.learner.version == begun_at
+        return "stopped before the first update: nothing to save" if fresh else ""
 
     try:
-        with last_words(unheard), saying_of_compilation():
+        with last_words(farewell), saying_of_compilation():
             finished = training.run()
     except (ActorFailure, NonFiniteUpdates) as error:
         complain(f"train: {flat(error)}")

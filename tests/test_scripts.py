@@ -115,14 +115,18 @@ def test_a_log_dir_that_cannot_be_written(place, tmp_path, capsys):
 
 @pytest.mark.parametrize("main", [train.main, evaluate.main])
 def test_help(main, capsys):
-    """Exit 0, and the flags on standard output.
+    """Exit 0, and the flags on standard output; before them, that a default is not what holds.
 
-    Mutation: the help taken for an error.
+    Mutations: the help taken for an error; presets left out.
     """
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
-    assert "--seed INT" in capsys.readouterr().out
+    head, _, flags = capsys.readouterr().out.partition("options")
+    assert "--seed INT" in flags
+    if main is train.main:
+        assert "replaces some of the defaults below: of --total-steps" in " ".join(head.split())
+        assert "--dry-run" in head
 
 
 def resume(folder):
