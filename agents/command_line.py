@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import tyro
@@ -19,6 +21,13 @@ FAILED, USAGE, NON_FINITE, ACTORS_FAILED, NO_CHECKPOINT = 1, 2, 3, 4, 5
 
 RULE = re.compile("[^:]*(─|-{9,})")
 """A line across a frame, with its title if it has one; in ASCII, of dashes."""
+
+OF_NEITHER = re.compile(r"no type matching \{None\}\|\S+ could be instantiated .* - <class '[^']+'>: ")
+"""What stands before the reason why a value that may be left out is none."""
+TEMPORARY = re.compile(r"\.(.+?)[.-](?:new|old)")
+"""Names of files that are not yet whole."""
+MAX_SHOWN = 1000
+"""Characters of a path in a message."""
 
 _registry = ConstructorRegistry()
 
@@ -37,6 +46,31 @@ def _count_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int] | None
         is_instance=lambda value: isinstance(value, int),
         str_from_instance=lambda value: [str(value)],
     )
+
+
+@_registry.primitive_rule
+def _path_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+    """No file or folder has an empty name, which Python takes for the folder one is in."""
+    if info.type is not Path:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda args: named_path(args[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def named_path(name: str) -> Path:
+    """A path that has a name.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not name:
+        raise ValueError("an empty name is none of a file or folder")
+    return Path(name)
 
 
 def parse(kind: type[Arguments], program: str, argv: Sequence[str]) -> Arguments:
@@ -86,7 +120,7 @@ def one_line(boxed: str) -> str:
     near = [line.split()[0] for line in lines[len(message) :] if line.startswith("--")]
     near = [name for name in near if name not in " ".join(message)]
     hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
-    return " ".join(message).rstrip(".") + hint
+    return OF_NEITHER.sub("", " ".join(message)).rstrip(".") + hint
 
 
 @contextlib.contextmanager
@@ -118,5 +152,20 @@ def complain(line: str) -> None:
 
 
 def flat(error: Exception) -> str:
-    """An error's message in one line."""
+    """An error's message in one line; what the system could not do to a file, by the file's name."""
+    if isinstance(error, OSError) and error.strerror:
+        reason = " ".join(error.strerror.split())
+        return (
+            reason if error.filename is None else f"{shown_path(error)} can't be read or written ({reason})"
+        )
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shown_path(error: OSError) -> str:
+    """The file that an error is about; for one under a temporary name, the name that it was to have."""
+    path = Path(
+        os.fsdecode(error.filename if isinstance(error.filename, str | bytes) else str(error.filename))
+    )
+    temporary = TEMPORARY.fullmatch(path.name)
+    shown = " ".join(str(path.with_name(temporary[1]) if temporary else path).split())
+    return shown if len(shown) <= MAX_SHOWN else f"{shown[:60]}..."

@@ -1,7 +1,7 @@
 """Whether there is what a run names, and this machine can carry it out; found before anything starts."""
 
 import math
-import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,14 +15,18 @@ from agents.config_checks import FieldError, advice
 from agents.foresight import make_code
 from agents.machine import memory_bytes, num_cores, resolve_device
 from agents.network import make_network
+from agents.run_folder import why_unwritable
 from agents.runners.process import make_actor_envs, resolve_runner
+from agents.trial import step_core, step_envs, told
+from cores import CORES, RecurrentCore
+from envs import ENVS, find_task
 
 LARGE = 2048
 """Sizes above it are counted without memory, which costs the import of much of torch."""
 BYTES = 4
 """Of a float32."""
-MAX_NAME = 255
-"""Bytes in the name of a file or folder."""
+MAX_SHOWN = 1000
+"""Characters of a path in a message."""
 
 
 class Sample(NamedTuple):
@@ -47,11 +51,12 @@ class Needs(NamedTuple):
     """Unrolls that are kept to learn from again, on the device."""
 
 
-def check_run(config: Config) -> tuple[str, list[str]]:
+def check_run(config: Config, *, makes_folder: bool = True) -> tuple[str, list[str]]:
     """Checks what depends on the machine, the task and the core; builds one environment, keeps nothing.
 
     Args:
         config: one that `check` lets pass.
+        makes_folder: whether the run's folder is to be made below LOG_DIR.
 
     Returns:
         What the run will take of the machine, in words, and what makes little sense, a line each.
@@ -63,7 +68,8 @@ def check_run(config: Config) -> tuple[str, list[str]]:
         device = resolve_device(config.device)
     except ValueError as error:
         raise FieldError("device", str(error).removeprefix("--device ")) from None
-    check_folder(Path(config.log_dir))
+    if makes_folder:
+        check_folder(Path(config.log_dir))
     words = check_memory(device, needs_of(config))
     return f"{num_cores()} cores; {words}", advice(config, resolve_runner(config), num_cores())
 
@@ -81,10 +87,13 @@ def needs_of(config: Config) -> Needs:
     unroll_length = resolve_unroll_length(config, card_of(config))
     batch = unroll_length * config.num_envs
     if config.total_steps < batch:
+        length = f"--unroll-length {unroll_length}"
+        if not config.unroll_length and config.env_opt:
+            length += f", which --env-opt {' '.join(config.env_opt)} asks for; raise --total-steps"
         raise FieldError(
             "total_steps",
             f"{config.total_steps} is less than one update takes: {batch:,}, by --num-envs {config.num_envs} "
-            f"times --unroll-length {unroll_length}",
+            f"times {length}",
         )
     if config.context_length > unroll_length:
         raise FieldError(
@@ -145,18 +154,14 @@ def too_much(field: str, what: str, size: int, room: int) -> FieldError:
 
 
 def check_folder(folder: Path) -> None:
-    """Checks that a folder can be made and written; makes none.
+    """Checks that the folder of all runs can be made and written; makes none.
 
     Raises:
         FieldError: it can't.
     """
-    if any(len(os.fsencode(part)) > MAX_NAME for part in folder.parts):
-        raise FieldError("log_dir", f": {str(folder)[:60]}... can't be written (a name too long)")
-    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    if not there.is_dir():
-        raise FieldError("log_dir", f": {folder} can't be written ({there} is no folder)")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise FieldError("log_dir", f": {folder} can't be written (no right to write in {there})")
+    if reason := why_unwritable(folder):
+        shown = str(folder) if len(str(folder)) <= MAX_SHOWN else f"{str(folder)[:60]}..."
+        raise FieldError("log_dir", f": {shown} can't be written ({reason})")
 
 
 def check_task(config: Config) -> Sample:
@@ -166,19 +171,33 @@ def check_task(config: Config) -> Sample:
         FieldError: there is no such task, or an option or value that it does not take.
     """
     try:
+        find_task(config.env, config.env_backend)
+    except ValueError as error:
+        raise blamed(str(error), "env", (), backend="env_backend") from None
+    try:
         envs = make_actor_envs(config, 1, 0, 0)
     except ValueError as error:
         raise blamed(str(error), "env", config.env_opt, backend="env_backend") from None
+    except Exception as error:
+        raise faulty_task(config, error) from None
     try:
+        if getattr(envs, "has_state", False) or resolve_runner(config) == "local":
+            step_envs(envs)  # actors elsewhere tell of what fails themselves
         state_bytes = 0
         if getattr(envs, "has_state", False):
-            envs.reset()
             state = envs.state_dict()  # type: ignore[attr-defined]
             state_bytes = sum(np.asarray(array).nbytes for array in state.values())
         num_actions = int(envs.single_action_space.n)  # type: ignore[attr-defined]
         return Sample(envs.single_observation_space, num_actions, state_bytes)
+    except Exception as error:
+        raise faulty_task(config, error) from None
     finally:
         envs.close()
+
+
+def faulty_task(config: Config, error: Exception) -> Exception:
+    """What a user reads of an error in a task: one line, but for Longhold's own, which are its faults."""
+    return error if config.env in ENVS else FieldError("env", f": {config.env} can't be used: {told(error)}")
 
 
 def check_core(config: Config, sample: Sample) -> int:
@@ -197,11 +216,23 @@ def check_core(config: Config, sample: Sample) -> int:
             network = make_network(config, sample.space, sample.num_actions)
     except ValueError as error:
         raise blamed(str(error), "core", config.core_opt, hidden_size="hidden_size") from None
-    except Exception:  # what a stranger's core raises on a device that it doesn't know
-        if large:
+    except Exception as error:
+        if large:  # what a stranger's core raises on a device that it doesn't know
             return 0
-        raise
+        raise faulty_core(config, error) from None
+    if config.core not in CORES and not large:
+        try:
+            step_core(network.core)
+        except Exception as error:
+            raise faulty_core(config, error, network.core) from None
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def faulty_core(config: Config, error: Exception, core: RecurrentCore | None = None) -> Exception:
+    """The same for a core, if it could be built."""
+    if config.core in CORES:
+        return error
+    return FieldError("core", f": {config.core} can't be used: {told(error, core)}")
 
 
 def blamed(message: str, field: str, options: tuple[str, ...], **others: str) -> FieldError:
@@ -213,7 +244,8 @@ def blamed(message: str, field: str, options: tuple[str, ...], **others: str) ->
         options: of that field.
         **others: what else may be mentioned: word=field.
     """
-    if any(item.partition("=")[0] in message for item in options):
+    names = (re.escape(item.partition("=")[0]) for item in options)
+    if any(re.search(rf"(?<!\w){name}(?![\w:])", message) for name in names):  # no part of "module:Class"
         field += "_opt"
     else:
         field = next((other for word, other in others.items() if word in message), field)

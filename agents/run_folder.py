@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,33 +20,102 @@ ORIGINS = "origins.json"
 """Name of the file that says who gave the values that are no defaults."""
 EVALUATION = "evaluation.json"
 MAX_EVALUATION_BYTES = 2**16
+MAX_NAME = 255
+"""Bytes in the name of a file or folder."""
+BEFORE_RECORD = ("lock", "console.txt")
+"""What may lie in a run's folder without its record: the lock, and what a sweep's run said."""
+BESIDE_RECORD = (
+    RECORD,
+    ORIGINS,
+    EVALUATION,
+    "about.json",
+    "checkpoints",
+    "diagnosis",
+    "events.out.tfevents.*",
+    "metrics.jsonl",
+    "non-finite.safetensors",
+)
+"""What may lie beside it, and it itself."""
 MEASURES = {"success": "success", "return": "returns"}
 """What a task is judged by, and its name in an evaluation."""
 
 
-def make_run_folder(config: Config, folder: Path | None = None) -> Path:
-    """Makes the folder of a new run, and writes its configuration into it.
+def make_run_folder(config: Config, folder: Path | None = None) -> tuple[Path, TextIO]:
+    """Makes the folder of a new run, takes it for this process, and writes the configuration into it.
 
     Args:
         config: the run's.
         folder: its name; by default one that no other run has.
 
+    Returns:
+        The folder, and what holds it, as `lock_run` says.
+
     Raises:
-        ValueError: it can't be written, or holds a run that can be gone on with.
+        ValueError: it can't be written, is being trained in, or is not one for a new run.
     """
     parent, name = place_of(config), f"seed{config.seed}-{datetime.now():%Y%m%d-%H%M%S}"
+    said = f"--log-dir: {parent}" if folder is None else f"--folder {folder}"
     try:
         if folder is None:
             parent.mkdir(parents=True, exist_ok=True)
             folder = make_unique(parent, name)
         else:
+            check_new_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_run(folder)
     except OSError as error:
-        raise ValueError(f"--log-dir: {folder or parent} can't be written ({error.strerror})") from None
+        raise ValueError(f"{said} can't be written ({error.strerror})") from None
+    try:
+        check_new_folder(folder)  # nobody else begins there any more
+        write_json(folder / RECORD, dataclasses.asdict(config))
+    except BaseException:
+        lock.close()
+        raise
+    return folder, lock
+
+
+def check_new_folder(folder: Path) -> None:
+    """Checks that a run can begin in a folder that the user names; makes and changes nothing.
+
+    Raises:
+        ValueError: it can't be written, holds a run that can be gone on with, or what is no run's.
+    """
+    if reason := why_unwritable(folder):
+        raise ValueError(f"--folder {str(folder)[:MAX_NAME]} can't be written ({reason})")
+    if not folder.exists():
+        return
     if list_checkpoints(folder / "checkpoints"):
         raise ValueError(f"--folder {folder} holds a run; go on with it by --resume {folder}")
-    write_json(folder / RECORD, dataclasses.asdict(config))
-    return folder
+    if strange := strange_file(folder):
+        raise ValueError(f"--folder {folder} holds {strange}, which is no run's; name another folder")
+
+
+def strange_file(folder: Path) -> str | None:
+    """A file that a run would not have left there, if there is one: its record is looked into."""
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    for name in names:
+        if not any(fnmatchcase(name, own) for own in (*BEFORE_RECORD, *BESIDE_RECORD)):
+            return name
+    if RECORD not in names:
+        return next((name for name in names if name not in BEFORE_RECORD), None)
+    try:
+        lacks = read_record(folder / RECORD)[1]
+    except ValueError:
+        return f"a {RECORD}"
+    # A record gives all fields that there were; a file of the user's, those that they care for.
+    return f"a {RECORD}" if 2 * len(lacks) > len(dataclasses.fields(Config)) else None
+
+
+def why_unwritable(folder: Path) -> str | None:
+    """Why a folder can't be made, or nothing be written into it, as far as can be told; makes none."""
+    if any(len(os.fsencode(part)) > MAX_NAME for part in folder.parts):
+        return "a name too long"
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not there.is_dir():
+        return f"{there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"no right to write in {there}"
+    return None
 
 
 def lock_run(folder: Path) -> TextIO:

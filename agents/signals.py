@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -51,6 +51,33 @@ def leave_on_signal(ask: Callable[[signal.Signals], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
     before = {number: signal.signal(number, first) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        restore()
+
+
+@contextmanager
+def last_words(words: Callable[[], str]) -> Iterator[None]:
+    """SIGINT and SIGTERM act as before, after something was said.
+
+    Args:
+        words: gives a line, or nothing.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        restore()
+        if line := words():
+            with suppress(OSError):  # not by print, which the signal may have interrupted
+                below = "\n" if os.isatty(1) else ""  # a progress bar, or ^C
+                os.write(1, f"{below}{line}\n".encode())
+        signal.raise_signal(number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {number: signal.signal(number, end) for number in SIGNALS}
     try:
         yield
     finally:

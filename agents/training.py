@@ -77,11 +77,11 @@ class Training:
             folder: a name of the user's choice; it may hold what is left of a run without a checkpoint.
 
         Raises:
-            ValueError: the folder can't be written, or holds a run.
+            ValueError: the folder can't be written, or is none for a new run.
         """
         if self.group.leads:
-            self.folder = make_run_folder(self.config, folder)
-            self._held.enter_context(lock_run(self.folder))
+            self.folder, lock = make_run_folder(self.config, folder)
+            self._held.enter_context(lock)
             self._curves = CurveWriter(self.folder, None if folder is None else 0)
             self._curves.write_config(dataclasses.asdict(self.config))
             self._open_checkpoints()

@@ -94,6 +94,9 @@ def _import_core(name: str) -> Callable[..., RecurrentCore]:
         factory = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # whatever a stranger's module raises while it is imported
         reason = " ".join(str(error).split())
+        missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+        if missing and f"{module_name}.".startswith(f"{missing}."):
+            reason += "; start from its folder, or set PYTHONPATH"
         raise ValueError(f"core {name!r} cannot be imported: {type(error).__name__}: {reason}") from error
     if not (isinstance(factory, type) and issubclass(factory, RecurrentCore)):
         raise ValueError(f"core {name!r} is no subclass of cores.RecurrentCore")

@@ -9,7 +9,7 @@ from envs.card import TaskCard
 from envs.checks import check_options, nearest
 from envs.engine import NativeVectorEnv
 from envs.gym_vector import GymVectorEnv
-from envs.gym_views import is_registered
+from envs.gym_views import classes_of, is_id_without_version, is_registered, where_to_start
 from envs.registered import NAMESPACE, register
 from envs.tasks import minigrid
 from envs.tasks.autoencode import Autoencode
@@ -87,7 +87,7 @@ def make_vector_env(
     task: Any = find_task(env_id, backend)
     if task is None or backend == "gymnasium":
         return GymVectorEnv(env_id, num_envs, seed=seed, first_index=first_index, **options)
-    check_options(env_id, options, {*task.option_defaults(), "copy", "render_mode"})
+    check_options(env_id, options, task.option_defaults(), ("copy", "render_mode"))
     return task(num_envs, seed=seed, first_index=first_index, **options)
 
 
@@ -133,8 +133,13 @@ def _users_task(env_id: str) -> type[NativeVectorEnv] | None:
     if not name.isidentifier():
         return None
     try:
-        task = getattr(importlib.import_module(module), name, None)
+        found = importlib.import_module(module)
     except Exception as error:  # whatever a stranger's module raises while it is imported
         reason = " ".join(str(error).split())
-        raise ValueError(f"{env_id!r} cannot be imported: {type(error).__name__}: {reason}") from error
+        hint = where_to_start(error, module)
+        raise ValueError(f"{env_id!r} cannot be imported: {type(error).__name__}: {reason}{hint}") from error
+    task = getattr(found, name, None)
+    if task is None and not is_id_without_version(name):
+        near = nearest(name, classes_of(found), f": {module} has no such class, and registers no such id")
+        raise ValueError(f"unknown environment {env_id!r}{near.replace('mean ', f'mean {module}:')}")
     return task if isinstance(task, type) and issubclass(task, NativeVectorEnv) else None

@@ -26,16 +26,24 @@ def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"; did you mean {', '.join(by_lower[c] for c in close)}?" if close else otherwise
 
 
-def check_options(env_id: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+def check_options(
+    env_id: str, options: Mapping[str, Any], known: Iterable[str], internal: Iterable[str] = ()
+) -> None:
     """Make sure that an environment knows every option.
+
+    Args:
+        env_id: the environment.
+        options: what it is given.
+        known: the names of its options.
+        internal: names that it takes, too, but not from a user.
 
     Raises:
         ValueError: it does not know one; the message gives the nearest name, or all of them.
     """
-    names = sorted(known)
+    names, taken = sorted(known), {*internal}
     for name in options:
-        if name not in names:
-            every = f"; its options are {', '.join(names)}"
+        if name not in names and name not in taken:
+            every = f"; its options are {', '.join(names)}" if names else "; it has none"
             raise ValueError(f"{env_id} has no option {name!r}{nearest(name, names, every)}")
 
 

@@ -7,7 +7,9 @@ import enum
 import inspect
 import itertools
 import math
+import re
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -19,6 +21,8 @@ from envs.checks import check_options
 View = tuple[gymnasium.Space[Any], Callable[[Any], np.ndarray]]
 """An observation space and the function that brings an environment's observation into it."""
 
+EXTRAS = ("popgym",)
+"""Packages whose environments an extra of the same name installs."""
 MAX_MISSIONS = 10_000
 """Missions of more combinations than this are left out: a table holds them all."""
 
@@ -63,9 +67,12 @@ def make_viewed(env_id: str, options: dict[str, Any]) -> Viewed:
     except (gymnasium.error.Error, ImportError, TypeError, ValueError, AssertionError) as error:
         if isinstance(error, TypeError):
             check_options(env_id, options, option_names(env_id))
-        given = f" with {options}" if options else ""
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"cannot make {env_id}{given}: {reason}") from error
+        cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
+        unknown = isinstance(cause, gymnasium.error.UnregisteredEnv | ModuleNotFoundError)
+        given = f" with {options}" if options and not unknown else ""
+        reason = " ".join(str(cause).split()) or type(cause).__name__
+        hint = where_to_start(cause, env_id.partition(":")[0])
+        raise ValueError(f"cannot make {env_id}{given}: {reason}{hint}") from error
     actions = env.action_space
     if not isinstance(actions, Discrete):
         raise ValueError(f"{env_id} has the action space {actions}: only Discrete is supported")
@@ -174,6 +181,36 @@ def is_registered(env_id: str) -> bool:
     import minigrid  # noqa: F401 - registers its environments
 
     return env_id in gymnasium.registry
+
+
+def is_id_without_version(name: str) -> bool:
+    """Tell whether Gymnasium knows an id of this name, with a version or without."""
+    return any(re.sub(r"-v\d+$", "", known) == name for known in gymnasium.registry)
+
+
+def classes_of(module: ModuleType) -> list[str]:
+    """Return the names of the classes that a module defines itself."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", "") == module.__name__ and isinstance(value, type)
+    ]
+
+
+def where_to_start(error: BaseException, module: str) -> str:
+    """Return what helps against an error of an import: "" if nothing is known to.
+
+    Args:
+        error: what was raised.
+        module: which the user named.
+    """
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    package = missing.partition(".")[0]
+    if package in EXTRAS:
+        return f"; it comes with pip install -e '.[{package}]'"
+    if missing and f"{module}.".startswith(f"{missing}."):
+        return "; start from its folder, or set PYTHONPATH"
+    return ""
 
 
 def option_names(env_id: str) -> set[str]:

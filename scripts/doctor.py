@@ -26,8 +26,10 @@ from agents.console import say
 from agents.installation import carry_out, checks
 from agents.options import parse_options
 from agents.self_test import SELF_TEST
+from agents.trial import step_core, told
 from cores import make_core
 from cores.conformance import RULES, Finding, check_core
+from cores.conformance.trial import Make
 from envs.checks import nearest
 
 FAULT_FOUND = 1
@@ -74,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(asked, Core):
             options = parse_options("core-opt", asked.core_opt)
             make = partial(make_core, asked.core, asked.input_size, asked.hidden_size, **options)
-            make()
+            check_whole(make)
     if isinstance(asked, Installation):
         return check_installation(asked)
     if isinstance(asked, Rules):
@@ -92,6 +94,24 @@ def main(argv: Sequence[str]) -> int:
     return FAULT_FOUND if num_broken else 0
 
 
+def check_whole(make: Make) -> None:
+    """Checks that a core can be made, and has the methods without which no rule can be tried.
+
+    Raises:
+        ValueError: it can't, or one is missing.
+    """
+    core = None
+    try:
+        core = make()
+        step_core(core)
+    except ValueError:
+        if core is None:
+            raise
+    except Exception as error:  # of a stranger's core; what is wrong with its steps, the rules tell
+        if core is None or isinstance(error, NotImplementedError):
+            raise ValueError(told(error, core)) from None
+
+
 def parse_command(argv: Sequence[str]) -> Installation | Core | Rules:
     """What is to be looked at: a core where that is the first word, the installation where there is none.
 
@@ -101,8 +121,9 @@ def parse_command(argv: Sequence[str]) -> Installation | Core | Rules:
     if not argv or argv[0].startswith("-"):
         return parse(Installation, "doctor", argv)
     if argv[0] not in ("core", "rules"):
-        near = nearest(argv[0], ["core", "rules"], "; nothing at all, core or rules")
-        raise ValueError(f"the doctor knows no {argv[0]!r}{near}")
+        near = nearest(argv[0], ["core", "rules"])
+        known = "'core NAME' checks a core, 'rules' lists its rules, no word at all checks the installation"
+        raise ValueError(f"unknown word {argv[0]!r}{near or f'; {known}'}")
     core, rules = tyro.conf.subcommand("core"), tyro.conf.subcommand("rules")
     commands: Any = Annotated[Core, core] | Annotated[Rules, rules]
     return parse(commands, "doctor", argv)

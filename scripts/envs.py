@@ -183,9 +183,9 @@ def picture_of(envs: GymVectorEnv | NativeVectorEnv, steps: int, seed: int) -> t
     walk(envs, steps, seed)
     frames = envs.render()
     assert frames is not None
-    caption = f": {envs.scene(0).caption}" if isinstance(envs, NativeVectorEnv) else ""
+    caption = envs.scene(0).caption if isinstance(envs, NativeVectorEnv) else ""
     envs.close()
-    return np.asarray(frames[0]), caption
+    return np.asarray(frames[0]), f": {caption}" if caption else ""
 
 
 def picture_of_all(steps: int, seed: int) -> np.ndarray:

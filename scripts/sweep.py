@@ -158,7 +158,7 @@ def conclude(work: Work, pool: RunPool, log_dir: Path, command: str) -> int:
         results = {run: run.result() for run in work.runs}
         if any(result is not None for result in results.values()):
             Console(highlight=False).print(summary(results))
-            say(f"python -m scripts.report {log_dir} --out report")
+            say(f"report: python -m scripts.report {log_dir} --out report")
     for failure in pool.failures:
         say(f"failed: {failure.run.title}: {failure.why} ({failure.run.folder})")
     if pool.stopped_by is not None:

@@ -8,7 +8,8 @@ torchrun --nproc-per-node 2 -m scripts.train --env tmaze
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,8 @@ from typing import Annotated
 import tyro
 
 from agents.about import add_start
-from agents.checkpoint import load_checkpoint
+from agents.checkpoint import list_checkpoints, load_checkpoint, steps_of
+from agents.checkpoint_format import CheckpointError
 from agents.checkpoint_writer import SaveError
 from agents.command_line import (
     ACTORS_FAILED,
@@ -28,6 +30,7 @@ from agents.command_line import (
     parse,
     usage_errors,
 )
+from agents.compilation import saying_of_compilation
 from agents.config import MAY_CHANGE, Config, flag
 from agents.config_checks import check
 from agents.console import say
@@ -36,8 +39,17 @@ from agents.evaluation import evaluate
 from agents.guard import NON_FINITE_UNROLL, NonFiniteUpdates
 from agents.origins import FLAG, Settings, blame, described, missing_note, settle
 from agents.run_checks import check_run
-from agents.run_folder import EVALUATION, RECORD, place_of, read_config_and_lacks, read_origins, record
+from agents.run_folder import (
+    EVALUATION,
+    RECORD,
+    check_new_folder,
+    place_of,
+    read_config_and_lacks,
+    read_origins,
+    record,
+)
 from agents.runners.failures import ActorFailure
+from agents.signals import last_words
 from agents.training import Training
 
 NUM_EVALUATION_EPISODES = 1000
@@ -45,7 +57,11 @@ NUM_EVALUATION_EPISODES = 1000
 
 @dataclass(frozen=True)
 class Arguments:
-    """Trains an agent with a recurrent memory; evaluates it on fresh episodes at the end."""
+    """Trains an agent with a recurrent memory; evaluates it on fresh episodes at the end.
+
+    A task may have a preset, which replaces some of the defaults below: of --total-steps, for one. --dry-run
+    shows the values that hold, and who gave them.
+    """
 
     fields: Annotated[Config, tyro.conf.arg(name="")] = Config()  # noqa: RUF009  (frozen)
     config: Path | None = None
@@ -54,7 +70,8 @@ class Arguments:
     resume: Path | None = None
     """Folder of a run to go on with; its configuration holds."""
     folder: Path | None = None
-    """The run's folder, in place of LOG_DIR/env/core/seedN-time; one that holds a checkpoint is refused."""
+    """The run's folder, in place of LOG_DIR/env/core/seedN-time: a new or empty one, or that of a run without
+    a checkpoint."""
     dry_run: bool = False
     """Check everything, say what would be done, and stop."""
 
@@ -81,17 +98,21 @@ def train(argv: Sequence[str], group: Group) -> tuple[Training | None, int]:
         config, resume = settings.config, arguments.resume
         with blame(settings.origins):
             check(config)
-            machine, warnings = check_run(config)
+            if arguments.folder is not None and group.leads:
+                check_new_folder(arguments.folder)
+            makes_folder = resume is None and arguments.folder is None
+            machine, warnings = check_run(config, makes_folder=makes_folder)
             training = Training(config, group)
     with usage_errors("train", group):
         notes = list(settings.notes)
         group.check_same("their configuration", repr(config))
-        if arguments.dry_run:
-            notes += foreseen(training, resume, arguments.folder)
-        elif resume is None:
-            training.create(arguments.folder)
-        else:
-            notes += training.restore(resume)
+        with suggest_anew(resume):
+            if arguments.dry_run:
+                notes += foreseen(training, resume, arguments.folder)
+            elif resume is None:
+                training.create(arguments.folder)
+            else:
+                notes += training.restore(resume)
         if group.leads and not arguments.dry_run:
             record(training.folder, config, settings.origins)
             add_start(training)
@@ -107,10 +128,21 @@ def train(argv: Sequence[str], group: Group) -> tuple[Training | None, int]:
         training.runner.close()
         say("a dry run: nothing was begun, and nothing written")
         return None, 0
-    say(f"curves    tensorboard --logdir {config.log_dir}")
+    say(f"curves    tensorboard --logdir {config.log_dir if makes_folder else training.folder}")
+    return work(training)
+
+
+def work(training: Training) -> tuple[Training | None, int]:
+    """Does the training; returns what `train` does."""
+    begun_at = training.learner.version
+
+    def farewell() -> str:
+        fresh = training.group.leads and training.learner.version == begun_at
+        return "stopped before the first update: nothing to save" if fresh else ""
 
     try:
-        finished = training.run()
+        with last_words(farewell), saying_of_compilation():
+            finished = training.run()
     except (ActorFailure, NonFiniteUpdates) as error:
         complain(f"train: {flat(error)}")
         if isinstance(error, NonFiniteUpdates):
@@ -141,7 +173,8 @@ def conclude(training: Training) -> None:
     )
     evaluation.save(training.folder / EVALUATION)
     say(evaluation.table(config, training.card))
-    say(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000")
+    seed = f" --seed {config.seed}" if config.seed else ""
+    say(f"evaluate again: python -m scripts.evaluate {training.folder} --episodes 1000{seed}")
 
 
 def foreseen(training: Training, resume: Path | None, folder: Path | None) -> list[str]:
@@ -156,6 +189,37 @@ def foreseen(training: Training, resume: Path | None, folder: Path | None) -> li
         return []
     _, checkpoint, refused = load_checkpoint(resume / "checkpoints")
     return [*(f"a damaged checkpoint: {line}" for line in refused), f"would resume from {checkpoint}"]
+
+
+@contextmanager
+def suggest_anew(resume: Path | None) -> Iterator[None]:
+    """Adds to the error of a run without a checkpoint how it is started anew.
+
+    Raises:
+        CheckpointError: in place of one that says less.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        if resume is None or list_checkpoints(resume / "checkpoints"):
+            raise
+        anew = f"--config {resume / RECORD} --folder {resume}"
+        raise CheckpointError(f"{error}; start the run anew by {anew}") from None
+
+
+def check_end(resume: Path, total_steps: int) -> None:
+    """Checks that a resumed run is not to end before where it is.
+
+    Raises:
+        CheckpointError: no checkpoint verifies.
+        ValueError: it is.
+    """
+    newest = list_checkpoints(resume / "checkpoints")[:1]
+    if not newest or steps_of(newest[0]) <= total_steps:
+        return
+    steps = steps_of(load_checkpoint(resume / "checkpoints")[1])  # the newest may be damaged
+    if steps > total_steps:
+        raise ValueError(f"--total-steps {total_steps}: {resume} has done {steps:,} env steps already")
 
 
 def read_settings(arguments: Arguments, argv: Sequence[str]) -> Settings:
@@ -179,6 +243,8 @@ def read_settings(arguments: Arguments, argv: Sequence[str]) -> Settings:
         if name not in MAY_CHANGE and value != getattr(before, name):
             had = getattr(before, name)
             raise ValueError(f"{flag(name)} can't change in a resumed run, which has {had!r}")
+    if said.get("total_steps", before.total_steps) != before.total_steps:
+        check_end(arguments.resume, said["total_steps"])
     notes = missing_note(arguments.resume / RECORD, [name for name in lacks if name not in said])
     return Settings(dataclasses.replace(before, **said), origins, notes)
 

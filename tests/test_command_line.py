@@ -1,6 +1,7 @@
 """From words to a dataclass, and from any error of the user to one line and an exit code."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,8 @@ class Arguments:
     """Names."""
     core: str = "lstm"
     """Core."""
+    folder: Path | None = None
+    """Folder."""
 
 
 def error_of(*words):
@@ -43,15 +46,6 @@ def test_words():
     assert parse(Arguments, "test", []) == Arguments()
 
 
-def test_default_values():
-    """Where the user says nothing, the given instance holds.
-
-    Mutation: the instance not handed on.
-    """
-    default = Arguments(num_steps=7, core="gru")
-    assert parse(Arguments, "test", ["--rate", "2"], default) == Arguments(7, 2.0, (), "gru")
-
-
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
@@ -65,12 +59,14 @@ def test_default_values():
         (["--rate", "1", "--num-steps", "3", "--rate=2"], ["--rate is given twice"]),
         (["--num_steps", "1", "--num-steps", "3"], ["--num-steps is given twice"]),
         (["--names", "--", "--rate", "2"], ["'--' stands for nothing here"]),
+        (["--folder", ""], ["Error parsing --folder: an empty name is none of a file or folder"]),
     ],
 )
 def test_wrong_words(words, parts):
     """One line that names the flag, what is wrong, and the nearest flag; nothing is printed beside it.
 
-    Mutations: tyro's frame left in; its exit let through; the flag itself given as the nearest.
+    Mutations: tyro's frame left in; its exit let through; the flag itself given as the nearest; an empty
+    name taken for the folder one is in.
     """
     message = error_of(*words)
     for part in parts:
@@ -149,6 +145,24 @@ def test_errors_of_the_work_pass(error):
     """Mutation: everything caught (a bug would look like bad input)."""
     with pytest.raises(type(error)), usage_errors("train"):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("/a/b.txt", "/a/b.txt can't be read or written (Permission denied)"),
+        (b"/a/b", "/a/b can't be read or written (Permission denied)"),
+        ("/a/.config.json.new", "/a/config.json can't be read or written (Permission denied)"),
+        ("/a/.metrics.jsonl-new", "/a/metrics.jsonl can't be read or written (Permission denied)"),
+        ("/a/.hidden", "/a/.hidden can't be read or written (Permission denied)"),
+        ("/a\n/b", "/a /b can't be read or written (Permission denied)"),
+        (None, "Permission denied"),
+    ],
+)
+def test_what_the_system_can_not_do(file, line):
+    """The file that the user knows, and why. Mutations: the number of the error; a temporary name."""
+    assert flat(OSError(13, "Permission denied", file)) == line
+    assert flat(OSError("no number")) == "no number"
 
 
 def test_an_error_without_a_message_has_a_name():

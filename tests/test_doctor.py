@@ -25,6 +25,12 @@ def test_doctor_names_the_broken_rule(capsys):
     assert "mend the first" not in out
 
 
+def test_doctor_tries_the_rules_with_a_core_that_fails(capsys):
+    """Mutation: any error of the first step ends it, though the rules tell more."""
+    assert doctor.main(["core", "faulty_tasks:Wrong"]) == 1
+    assert f"of {len(RULES)} rules hold" in capsys.readouterr().out
+
+
 def test_doctor_lists_its_rules(capsys):
     assert doctor.main(["rules"]) == 0
     assert set(RULES) <= set(capsys.readouterr().out.split())
@@ -60,11 +66,18 @@ def test_doctor_of_the_installation(state, code, capsys, monkeypatch, tmp_path):
         (["core", "chrono", "--core-opt", "tmax=20"], "did you mean t_max?"),
         (["core", "lstm", "--hidden-size", "0"], "hidden_size must be"),
         (["core", "lstm", "--input-size", "0"], "input_size must be"),
+        (["core", "faulty_tasks:Unfinished"], "Unfinished must define project ("),
+        (["core", "faulty_tasks:HalfDone"], "HalfDone must define step ("),
+        (["core", "faulty_tasks:Unmade"], "AttributeError: unmade ("),
         (["core"], "core"),
-        (["cores"], "the doctor knows no 'cores'; did you mean core"),
-        (["xyzzy"], "the doctor knows no 'xyzzy'; nothing at all, core or rules"),
+        (["cores"], "unknown word 'cores'; did you mean core"),
+        (
+            ["xyzzy"],
+            "unknown word 'xyzzy'; 'core NAME' checks a core, 'rules' lists its rules, no word at all",
+        ),
         (["--quik"], "did you mean --quick"),
     ],
 )
 def test_doctor_checks_its_words(tmp_path, capsys, words, part):
+    """Mutations: the rules tried with a core that lacks what all of them need; any of the checks left out."""
     assert_one_line(doctor.main, words, 2, tmp_path, capsys, part)

@@ -1,5 +1,6 @@
 """The guide's task, as a user would make it: the text of CONTRIBUTING.md saved to a file."""
 
+import os
 import re
 import subprocess
 import sys
@@ -83,3 +84,34 @@ def test_names_that_lead_nowhere():
     assert find_task("lights:begin") is None
     with pytest.raises(ValueError, match="no original of it"):
         find_task("lights:Lights", "gymnasium")
+
+
+def test_what_goes_wrong_with_a_users_task(lights, tmp_path):
+    """A class misspelt, a folder of the same name as one of Longhold's, a picture without a caption.
+
+    Mutations: the option blamed for the class; ImportError's traceback; a colon with nothing after it.
+    """
+
+    def program(folder, *words):
+        command = [sys.executable, "-m", *words]
+        path = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True, timeout=120)
+
+    wrong = program(lights, "scripts.train", "--env", "lights:Light", "--env-opt", "lights=3", "--dry-run")
+    told = "train: --env: unknown environment 'lights:Light'; did you mean lights:Lights?\n"
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, "", told)
+    shown = program(lights, "scripts.envs", "--show", "lights:Lights", "--out", tmp_path / "a.png")
+    assert shown.stdout.endswith(f"picture      {tmp_path / 'a.png'}, after 0 random actions\n")
+    for name, file in (
+        ("package", "envs/__init__.py"),
+        ("module", "cores.py"),
+        ("folder", "agents/notes.txt"),
+    ):
+        path = tmp_path / name / file
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+        found = program(tmp_path / name, "scripts.doctor", "rules")
+        taken = path.parent if path.name == "__init__.py" else path
+        line = f"{taken} stands where Longhold's own would be found; start from another folder\n"
+        expected = (0, "") if name == "folder" else (2, line)
+        assert (found.returncode, found.stderr) == expected

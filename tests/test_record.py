@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from programs import assert_one_line, tree
 from agents.actor import Actor, make_envs
 from agents.config import Config
 from agents.network import make_network
+from agents.recording import video
 from agents.recording.charts import BLUE, GREEN, ORANGE, Chart, Curve, draw_bars, limits_of, round_up
 from agents.recording.frames import HEIGHT, WIDTH, Title, episode_frames, fitted, verdict_of
 from agents.recording.playback import Episode, play_episode
@@ -353,3 +355,22 @@ def test_a_missing_package(missing, name, runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     words = [runs["tmaze"], "--out", tmp_path / name]
     assert_one_line(record.main, words, 2, tmp_path, capsys, "pip install 'longhold[video]'")
+
+
+def test_a_place_that_takes_no_film(tmp_path, monkeypatch):
+    """Found out before anything is played: a full disk still makes empty files. The film is named.
+
+    Mutations: an empty file tried; the temporary name told, or left behind.
+    """
+
+    def full(path, data):
+        path.touch()
+        if data:
+            raise OSError(28, "No space left on device", str(path))
+
+    video.check_place(tmp_path / "film.gif")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        video.check_place(tmp_path / "film.gif")
+    assert caught.value.filename == str(tmp_path / "film.gif")
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,6 +47,35 @@ def error_of(**fields):
         ({"core": "chrono", "core_opt": ("tmax=9",)}, "core_opt", "did you mean t_max"),
         ({"core": "chrono", "core_opt": ("t_max=1",)}, "core_opt", "t_max must be"),
         ({"device": "cuda:77"}, "device", "this machine has"),
+        (
+            {"env": "faulty_tasks:Brakes", "env_opt": ("where=1",)},
+            "env",
+            "unknown environment 'faulty_tasks:Brakes'; did you mean faulty",
+        ),
+        (
+            {"env": "faulty_tasks:Xyz", "env_opt": ("faulty_tasks=1",)},
+            "env",
+            "has no such class, and registers",
+        ),
+        ({"env": "faulty_tasks:Xyz-v0", "env_opt": ("faulty_tasks=1", "a=1")}, "env", "Xyz"),
+        (
+            {"env": "no_tasks:X-v0", "env_opt": ("tasks=1",)},
+            "env",
+            "'no_tasks'; start from its folder, or set P",
+        ),
+        (
+            {"env": "no_tasks.x:Xyz"},
+            "env",
+            "No module named 'no_tasks'; start from its folder, or set PYTHONPATH",
+        ),
+        ({"env": "faulty_tasks:FaultyBreaks-v0", "env_opt": ("num=1",)}, "env_opt", "has no option 'num'"),
+        ({"env_opt": ("tile_size=3",)}, "env_opt", "no option 'tile_size'; its options are length"),
+        (
+            {"unroll_length": 0, "env_opt": ("length=1e6",)},
+            "total_steps",
+            "less than one update takes: 3,000,006, by --num-envs 3 times --unroll-length 1000002, which "
+            "--env-opt length=1e6 asks for; raise --total-steps",
+        ),
         ({"context_length": 5}, "context_length", "5 is more than an unroll has steps, 4"),
         (
             {"total_steps": 11},
@@ -54,9 +85,54 @@ def error_of(**fields):
     ],
 )
 def test_what_is_at_fault(fields, field, part):
-    """Mutations: another field blamed; total_steps of just one update refused (below)."""
+    """The field whose value has to change, by its name.
+
+    Mutations: another field blamed; total_steps of just one update refused (below); an option found in the
+    name of a task; internal options listed.
+    """
     assert error_of(**fields)[0] == field
     assert part in error_of(**fields)[1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        *(
+            (
+                {"env": "faulty_tasks:FaultyBreaks-v0", "env_opt": (f"where={where}",), "runner": "local"},
+                f"--env: faulty_tasks:FaultyBreaks-v0 can't be used: KeyError: 'no\\n{where}' (FILE:LINE)",
+            )
+            for where in ("init", "reset", "step")
+        ),
+        ({"core": "faulty_tasks:Unfinished"}, "Unfinished must define project (FILE:LINE)"),
+        (
+            {"core": "faulty_tasks:HalfDone", "core_opt": ("layers=2",)},
+            "HalfDone must define step (FILE:LINE)",
+        ),
+        ({"core": "faulty_tasks:Wrong"}, "faulty_tasks:Wrong can't be used: RuntimeError: The size of tens"),
+        (
+            {"core": "faulty_tasks:Unmade"},
+            "--core: faulty_tasks:Unmade can't be used: AttributeError: unmade (",
+        ),
+    ],
+)
+def test_one_step_is_tried_with_what_a_user_wrote(fields, message):
+    """What it raises is told in a line, with the line of the user's file, before a folder is made.
+
+    Mutations: no step taken; the innermost line of torch, or of Longhold, told.
+    """
+    text = (Path(__file__).parent / "faulty_tasks.py").read_text().splitlines()
+    line = error_of(**fields)[1]
+    file, number = re.search(r"\(([^ ]*faulty_tasks\.py):(\d+)\)$", line).groups()
+    told = text[int(number) - 1].strip()
+    assert told.startswith(("raise ", "class ")) or told.endswith("# wrong")
+    assert message.replace("FILE:LINE", f"{file}:{number}") in line
+
+
+def test_what_fails_elsewhere_is_left_to_the_actors():
+    """They start it again. Mutation: a step taken whatever the runner."""
+    fields = {"env": "faulty_tasks:FaultyBreaks-v0", "env_opt": (), "runner": "process", "num_actors": 1}
+    check_run(dataclasses.replace(SMALL, **fields))
 
 
 def test_what_is_right():

@@ -47,7 +47,12 @@ def run(finished, tmp_path):
         ("--env-backend gymnasium", "tmaze is a native task: the backend gymnasium has no orig"),
         ("--env-backend gym", "env-backend"),
         ("--env CartPole-v1 --env-opt processes=3", "processes must be true or false, got 3"),
-        ("--env-opt processes=true", "tmaze has no option 'processes'"),
+        ("--env-opt processes=true", "tmaze has no option 'processes'; its options are length"),
+        ("--env popgym:popgym-X-v0", "No module named 'popgym'; it comes with pip install -e '.[popgym]'"),
+        (
+            "--env-opt length=1e6",
+            "preset of tmaze: total_steps 500000 is less than one update takes: 8,000,016,",
+        ),
         ("--core ur-lstn", "unknown core 'ur-lstn': did you mean ur-lstm"),
         ("--core no_such_module:Core", "cannot be imported"),
         ("--core cores.lstm:STARTS", "no subclass of cores.RecurrentCore"),
@@ -110,14 +115,18 @@ def test_a_log_dir_that_cannot_be_written(place, tmp_path, capsys):
 
 @pytest.mark.parametrize("main", [train.main, evaluate.main])
 def test_help(main, capsys):
-    """Exit 0, and the flags on standard output.
+    """Exit 0, and the flags on standard output; before them, that a default is not what holds.
 
-    Mutation: the help taken for an error.
+    Mutations: the help taken for an error; presets left out.
     """
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
-    assert "--seed INT" in capsys.readouterr().out
+    head, _, flags = capsys.readouterr().out.partition("options")
+    assert "--seed INT" in flags
+    if main is train.main:
+        assert "replaces some of the defaults below: of --total-steps" in " ".join(head.split())
+        assert "--dry-run" in head
 
 
 def resume(folder):

@@ -42,14 +42,18 @@ def test_while_a_run_is_evaluated(start, tmp_path):
 
 
 def test_before_the_first_update_there_is_nothing_to_save(start, tmp_path):
-    """So a run whose first unroll takes for ever ends at once. Mutation: the signal waits for the update."""
+    """So a run whose first unroll takes for ever ends at once, and says it.
+
+    Mutations: the signal waits for the update; a run that ends without a word.
+    """
     words = ["--env", "fickle_envs:Sleeps-v0", "--num-envs", "2", "--runner", "process"]
     program = start("scripts.train", *words, "--num-actors", "1", "--log-dir", tmp_path)
     wait_for(lambda: len(descendants(program.pid)) >= 2)
     started = descendants(program.pid)
     program.send_signal(signal.SIGINT)
-    _, err = program.communicate(timeout=10)
+    out, err = program.communicate(timeout=10)
     assert (program.returncode, err) == (130, "")
+    assert out.endswith("\nstopped before the first update: nothing to save\n")
     assert_gone(started)
     assert not list(tmp_path.rglob("step-*"))
 
@@ -82,7 +86,7 @@ def test_a_native_unroll_is_made_to_its_end(tmp_path):
 
 
 def test_a_second_signal_ends_at_once(start, tmp_path):
-    """Mutation: handlers that stay (the second signal would wait, too)."""
+    """Mutations: handlers that stay (the second signal would wait, too); nothing to save after an update."""
     words = ["--env", "fickle_envs:Stuck-v0", "--num-envs", "1", "--unroll-length", "5", "--runner", "local"]
     program = start("scripts.train", *words, "--log-every-steps", "5", "--log-dir", tmp_path)
     wait_for(lambda: first_point(tmp_path))
@@ -94,3 +98,4 @@ def test_a_second_signal_ends_at_once(start, tmp_path):
     out, err = program.communicate(timeout=10)
     assert (program.returncode, err) == (130, "")
     assert "everything is saved" not in out
+    assert "nothing to save" not in out

@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 HINT = "pip install 'longhold[video]'"
 FORMATS = (".mp4", ".gif", ".png")
 GIF_COLOURS = 256
+TRIAL_BYTES = 2**16
+"""Written to find out whether anything can be."""
 
 
 def check_format(path: Path) -> None:
@@ -51,8 +54,13 @@ def check_place(path: Path) -> None:
         raise IsADirectoryError(f"{path} is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
-    part.touch()
-    part.unlink()
+    try:
+        part.write_bytes(bytes(TRIAL_BYTES))  # a full disk still makes empty files
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def part_of(path: Path) -> Path:

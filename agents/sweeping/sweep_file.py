@@ -145,7 +145,8 @@ def axis_of(name: str, choices: Any) -> list[Fields]:
         ValueError: one line; no list, an empty one, or a choice that gives other fields but not this.
     """
     if not isinstance(choices, list) or not choices:
-        raise ValueError(f"grid: {name} must be a list of choices, got {shown(choices)}")
+        got = "none in it" if choices == [] else shown(choices)
+        raise ValueError(f"grid: {name} must be a list of choices, got {got}")
     if name == "log_dir":
         raise ValueError("grid: log_dir is one for all runs")
     found = []
@@ -175,8 +176,9 @@ def seeds_of(value: Any) -> tuple[int, ...]:
         return tuple(range(1, value + 1))
     good = isinstance(value, list) and all(type(seed) is int and low <= seed <= high for seed in value)
     if not good or not value or len(set(value)) < len(value):
-        got = ", ".join(map(shown, value)) if isinstance(value, list) else shown(value)
-        raise ValueError(f"seeds must be a number or a list of different whole numbers, got {got[:80]}")
+        got = f"[{', '.join(map(shown, value))}]" if isinstance(value, list) else shown(value)
+        ways = f"how many, from 1 to {MAX_RUNS}, or a list of different whole numbers from {low} on"
+        raise ValueError(f"seeds must say {ways}, got {got[:80]}")
     return tuple(value)
 
 
