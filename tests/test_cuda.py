@@ -80,7 +80,7 @@ def test_a_late_answer_skips_and_counts_all_the_same(monkeypatch):
     learner.update(unroll)
     assert learner.guard.num_skipped == 1
     assert told[0].startswith(f"update 2 skipped: reward of environment {env} at step {row}")
-    assert learner.state_dict()["guard"] == {"updates": 3, "skipped": 1}
+    assert learner.state_dict()["guard"] == {"updates": 3, "skipped": 1, "in_a_row": 0}
 
 
 def test_late_answers_roll_back(monkeypatch):
