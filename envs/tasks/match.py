@@ -190,7 +190,7 @@ class PassiveMatch(_Match):
     kind = "memory"
     chance = 1 / 3
     memoryless = 1 / 3
-    known_budget = "delay 90: 10 M steps, ur-lstm; 250: 40 M, cr-lstm; one seed each (docs/results)"
+    known_budget = "delay 90: 10 M steps, ur-lstm, four seeds of five; 250: 40 M, cr-lstm, one (docs/results)"
 
 
 class ActiveMatch(_Match):
@@ -239,4 +239,4 @@ class KeyToDoor(_Match):
     kind = "credit"
     chance = 0.028
     memoryless = 1.0
-    known_budget = "delay 90: 3 M steps, ur-lstm, lstm and memoryless, one seed each (docs/results)"
+    known_budget = "delay 90: 3 M steps, ur-lstm and memoryless, five seeds (docs/results)"
