@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.acting import make_acting
 from agents.config import Config
 from agents.network import Network, NetworkOutput
-from agents.trajectory import Episodes, Inputs, State, Trajectory
+from agents.trajectory import Episodes, Inputs, Trajectory, numbered, unnumbered
 from envs import TaskCard, find_task, make_vector_env, task_card
 
 
@@ -249,16 +249,6 @@ def restore_generator(generator: torch.Generator, state: Tensor) -> None:
         generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
     else:
         generator.set_state(state)
-
-
-def numbered(state: State) -> dict[str, Tensor]:
-    """A core state by number, as a checkpoint holds it."""
-    return {str(i): tensor for i, tensor in enumerate(state)}
-
-
-def unnumbered(tensors: dict[str, Tensor], device: torch.device) -> State:
-    """The inverse of `numbered`, on a device, as copies."""
-    return tuple(tensors[str(i)].to(device, copy=True) for i in range(len(tensors)))
 
 
 def require_alike(tensors: tuple[Tensor, ...], own: tuple[Tensor, ...]) -> None:

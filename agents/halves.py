@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.actor import ended_episodes, numbered, require_alike, restore_generator, unnumbered
+from agents.actor import ended_episodes, require_alike, restore_generator
 from agents.cuda import on
 from agents.half import Half
 from agents.network import Network
-from agents.trajectory import Episodes, Inputs, Trajectory
+from agents.trajectory import Episodes, Inputs, Trajectory, numbered, unnumbered
 from envs.threads import Shares
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.trajectory import Episodes, Inputs, Trajectory
+from agents.trajectory import Episodes, Inputs, Trajectory, numbered, unnumbered
 
 COUNTS = ("version", "num_steps", "num_steps_elsewhere")
 """What is kept of an unroll beside its tensors."""
@@ -64,7 +64,7 @@ class Replay:
         state: dict[str, Any] = {"num_added": self._num_added, "counts": self._counts}
         if self._kept is not None:
             state["inputs"] = self._kept.inputs._asdict()
-            state["core_state"] = {str(i): tensor for i, tensor in enumerate(self._kept.core_state)}
+            state["core_state"] = numbered(self._kept.core_state)
             state["transitions"] = self._kept.transitions()
         return state
 
@@ -85,10 +85,9 @@ class Replay:
         counts = torch.as_tensor(state["counts"]).to(torch.int64, copy=True).numpy()
         kept = None
         if num_added:
-            core_state = state["core_state"]
             kept = Trajectory(
                 Inputs(**state["inputs"]),
-                tuple(core_state[str(i)] for i in range(len(core_state))),
+                unnumbered(state["core_state"], device),
                 **state["transitions"],
                 version=0,
                 episodes=Episodes.concatenate([]),

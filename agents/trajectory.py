@@ -178,3 +178,13 @@ class Trajectory:
     def to(self, device: torch.device) -> "Trajectory":
         """The same unroll on a device (no copy where it is there already)."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def numbered(state: State) -> dict[str, Tensor]:
+    """A core state by number, as a checkpoint holds it."""
+    return {str(i): tensor for i, tensor in enumerate(state)}
+
+
+def unnumbered(tensors: dict[str, Tensor], device: torch.device) -> State:
+    """The inverse of `numbered`, on a device, as copies."""
+    return tuple(tensors[str(i)].to(device, copy=True) for i in range(len(tensors)))
