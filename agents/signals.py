@@ -39,7 +39,7 @@ def leave_on_signal(ask: Callable[[signal.Signals], None]) -> Iterator[None]:
     """The first SIGINT or SIGTERM asks the work to save and leave; a second one acts as before.
 
     Args:
-        ask: is given the signal; sets a flag and does no more, since it runs between any two instructions.
+        ask: is given the signal, and does little, since it runs between any two instructions.
     """
 
     def first(number: int, frame: FrameType | None) -> None:
@@ -65,20 +65,12 @@ def last_words(words: Callable[[], str]) -> Iterator[None]:
         words: gives a line, or nothing.
     """
 
-    def end(number: int, frame: FrameType | None) -> None:
-        restore()
+    def end(number: signal.Signals) -> None:
         if line := words():
             with suppress(OSError):  # not by print, which the signal may have interrupted
                 below = "\n" if os.isatty(1) else ""  # a progress bar, or ^C
                 os.write(1, f"{below}{line}\n".encode())
         signal.raise_signal(number)
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, end) for number in SIGNALS}
-    try:
+    with leave_on_signal(end):
         yield
-    finally:
-        restore()
