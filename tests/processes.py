@@ -82,6 +82,17 @@ def assert_gone(pids, limit_s=5.0):
     assert not left
 
 
+def shared_memory():
+    """What lies in shared memory, by name."""
+    return set(os.listdir("/dev/shm"))
+
+
+def assert_shared_memory_freed(before):
+    """Of names that `before` lacks none stays. Those of tests that run at the same time go as these end."""
+    new = shared_memory() - before
+    wait_for(lambda: not new & shared_memory(), 120.0)
+
+
 def wait_for(event, limit_s=60.0, every_s=0.02):
     """Waits for something to become true; what it was.
 

@@ -11,7 +11,7 @@ import pytest
 import runs
 import torch
 from fickle_envs import BreaksEnv
-from processes import assert_gone, children
+from processes import assert_gone, assert_shared_memory_freed, children, shared_memory
 
 from agents.checkpoint import load_checkpoint
 from agents.checkpoint_format import split_state
@@ -90,14 +90,14 @@ def test_a_signal_saves_and_leaves(tmp_path):
 
     Mutations: SIGINT not ignored by actors; the generation not kept; processes left alone at the end.
     """
-    shared = sorted(os.listdir("/dev/shm"))
+    shared = shared_memory()
     run, started = begin(tmp_path, "--env", "CartPole-v1")
     os.killpg(run.pid, signal.SIGINT)
     out, err = run.communicate(timeout=20)
     assert (run.returncode, err) == (130, "")
     assert "everything is saved" in out
     assert_gone(started)
-    assert sorted(os.listdir("/dev/shm")) == shared
+    assert_shared_memory_freed(shared)
     (path,) = tmp_path.rglob("config.json")
     training = Training(read_config(path.parent))
     lines = training.restore(path.parent)
@@ -110,7 +110,7 @@ def test_a_signal_saves_and_leaves(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_nothing_outlives_a_run_that_is_killed(tmp_path):
     """Not even an actor that somebody stopped. Mutation: no prctl."""
-    shared = sorted(os.listdir("/dev/shm"))
+    shared = shared_memory()
     run, started = begin(tmp_path, "--env", "tmaze")
     (actor,) = (pid for pid in started if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
     os.kill(actor, signal.SIGSTOP)
@@ -118,7 +118,7 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path):
     run.wait(20)
     assert_gone(started)
     run.communicate(timeout=20)  # its pipes are those of the processes that it started, too
-    assert sorted(os.listdir("/dev/shm")) == shared
+    assert_shared_memory_freed(shared)
 
 
 def test_too_many_failures_end_the_run(tmp_path, capfd):

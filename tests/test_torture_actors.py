@@ -10,7 +10,7 @@ import time
 from collections import Counter
 
 import pytest
-from processes import actors_of, assert_gone, descendants, is_alive
+from processes import actors_of, assert_gone, assert_shared_memory_freed, descendants, is_alive, shared_memory
 from test_process_runner import DEADLINE_S, Consumer
 
 from agents.config import Config
@@ -187,7 +187,7 @@ def test_environments_that_fail_too_often(tmp_path, figure):
 
 def test_parents_that_are_killed(start, tmp_path, figure):
     """R16: from the first import to full speed; nobody outlives the learner. Mutation: no prctl."""
-    generator, shared = random.Random(3), sorted(os.listdir("/dev/shm"))
+    generator, shared = random.Random(3), shared_memory()
     words = ["--env", "CartPole-v1", "--runner", "process", "--num-actors", "2", "--num-envs", "4"]
     longest, orphans, with_actors = 0.0, 0, 0
     for _ in range(NUM_STARTS):
@@ -208,7 +208,7 @@ def test_parents_that_are_killed(start, tmp_path, figure):
         "no orphan after 5 s",
         f"{orphans} of {NUM_STARTS} starts; the last was gone after {longest:.1f} s",
     )
-    figure("R16", "shared memory as before", f"{len(set(os.listdir('/dev/shm')) - set(shared))} left")
+    figure("R16", "shared memory as before", f"{len(shared_memory() - shared)} left")
     assert with_actors > NUM_STARTS // 3
     assert orphans == 0
-    assert sorted(os.listdir("/dev/shm")) == shared
+    assert_shared_memory_freed(shared)

@@ -12,7 +12,15 @@ import termios
 import time
 
 import pytest
-from processes import descendants, first_point, handles_signals, is_alive, wait_for
+from processes import (
+    assert_shared_memory_freed,
+    descendants,
+    first_point,
+    handles_signals,
+    is_alive,
+    shared_memory,
+    wait_for,
+)
 
 from agents.checkpoint import load_checkpoint
 
@@ -36,7 +44,7 @@ def test_signals_at_random_moments(start, tmp_path, figure):
 
     Mutations: as of tests/test_signals.py.
     """
-    generator, shared = random.Random(4), sorted(os.listdir("/dev/shm"))
+    generator, shared = random.Random(4), shared_memory()
     lasts, slowest, saved, quiet, finished = {}, 0.0, 0, 0, 0
     for name, words in RUNNERS.items():  # how long it takes to the end
         begun = time.monotonic()
@@ -76,7 +84,7 @@ def test_signals_at_random_moments(start, tmp_path, figure):
     assert slowest < 10
     assert saved > 5
     assert quiet > 5
-    assert sorted(os.listdir("/dev/shm")) == shared
+    assert_shared_memory_freed(shared)
 
 
 def test_two_runs_on_one_folder(start, tmp_path, figure):
