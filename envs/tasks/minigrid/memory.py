@@ -43,10 +43,11 @@ EAST, SOUTH, NORTH = 0, 1, 3
 BUDGETS = {
     ("MiniGrid-MemoryS7-v0", 7): "500 k steps, ur-lstm (docs/results)",
     ("MiniGrid-MemoryS9-v0", 3): "800 k steps, ur-lstm (docs/results)",
-    ("MiniGrid-MemoryS9-v0", 7): "1 M steps, ur-lstm, one seed (docs/results)",
-    ("MiniGrid-MemoryS11-v0", 7): "2 M steps, ur-lstm, one seed (docs/results)",
-    ("MiniGrid-MemoryS11-v0", 3): "3 M steps, ur-lstm, two seeds (docs/results)",
+    ("MiniGrid-MemoryS9-v0", 7): "800 k steps, ur-lstm (docs/results)",
+    ("MiniGrid-MemoryS11-v0", 7): "2 M steps, ur-lstm (docs/results)",
+    ("MiniGrid-MemoryS11-v0", 3): "2 M steps, ur-lstm (docs/results)",
     ("MiniGrid-MemoryS13-v0", 7): "3 M steps, ur-lstm (docs/results)",
+    ("MiniGrid-MemoryS17Random-v0", 7): "3 M steps, ur-lstm (docs/results)",
 }
 """What solves a task in a view: see `TaskCard`."""
 
