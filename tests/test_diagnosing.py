@@ -440,11 +440,21 @@ def test_what_shows_the_object():
 
 
 def test_summaries(keeps, forgets):
-    """Mutation: the cost of the first step for the greatest."""
+    """What is held, needed, and not used.
+
+    Mutations: the cost of the first step for the greatest; a cue told to be unused that is not held to the
+    end, or seen all along.
+    """
     assert keeps["summary"].startswith(f"the state holds the cue at 1.00 for {LENGTH} steps (the observation")
     assert f"clearing it between steps 1 and {LENGTH} costs up to 0." in keeps["summary"]
     assert f"for {FORGETS_AFTER} steps of {LENGTH};" in forgets["summary"]
-    assert "clearing it costs no success at any step" in forgets["summary"]
+    costless = "clearing it costs no success at any step, as far as these episodes tell"
+    assert f"{costless};" in forgets["summary"]
+    assert costless not in keeps["summary"]
+    unused = {**keeps, "clearing": forgets["clearing"]}
+    assert f"{costless}: the agent does not use what it holds;" in summarise(unused)
+    seen = {**keeps["cue"], "observation": keeps["cue"]["state"]}
+    assert f"{costless};" in summarise({**unused, "cue": seen})
     nothing = SimpleNamespace(cue=None, clearing=None, left_out={}, measure="success")
     gradient = {"norm": [0.0], "lag": [0], "cue_share": None}
     assert summarise({**vars(nothing), "gradient": gradient}) == "the choice has no gradient"

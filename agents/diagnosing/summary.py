@@ -29,6 +29,13 @@ def of_cue(found: dict[str, Any]) -> str:
     return f"{text} (the observation alone: {control:.2f} then)"
 
 
+def holds_to_the_end(cue: dict[str, Any] | None) -> bool:
+    """Whether the state holds the cue over every lag, and the observation alone does not."""
+    if cue is None or cue["holds"] != cue["lag"][-1]:
+        return False
+    return cue["observation"][-1] <= (1 + cue["chance"]) / 2
+
+
 def of_clearing(found: dict[str, Any]) -> str:
     """What it costs to clear the state, and when: where the intervals of cleared and never do not meet."""
     clearing = found["clearing"]
@@ -41,7 +48,8 @@ def of_clearing(found: dict[str, Any]) -> str:
         if high < never["low"]
     }
     if not costs:
-        return f"clearing it costs no {name} at any step, as far as these episodes tell"
+        told = f"clearing it costs no {name} at any step, as far as these episodes tell"
+        return f"{told}: the agent does not use what it holds" if holds_to_the_end(found["cue"]) else told
     when = f"between steps {min(costs)} and {max(costs)}" if len(costs) > 1 else f"at step {min(costs)}"
     return f"clearing it {when} costs up to {max(costs.values()):.3g} of {name}"
 
