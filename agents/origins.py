@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from agents.config import Config, flag
 from agents.config_checks import FieldError
 from agents.config_files import RECORD, read_values
-from agents.presets import PRESETS
+from agents.presets import preset
 
 FLAG = "command line"
 Origins = dict[str, str]
@@ -39,17 +39,17 @@ def settle(said: dict[str, Any], file: Path | None) -> Settings:
         ValueError: one line; the file can't be used.
     """
     values = {} if file is None else read_values(file)
-    env = {**values, **said}.get("env", Config.env)
+    chosen = {"env": Config.env, **values, **said}
     is_record = file is not None and file.name == RECORD
-    preset = PRESETS.get(env, {}) if isinstance(env, str) and not is_record else {}
-    origins = dict.fromkeys(preset, f"preset of {env}")
+    asked = {} if is_record else preset(chosen["env"], chosen.get("env_opt"))
+    origins = dict.fromkeys(asked, f"preset of {chosen['env']}")
     origins |= dict.fromkeys(values, str(file))
     origins |= dict.fromkeys(said, FLAG)
     notes = []
     if file is not None and is_record:
         missing = [field.name for field in dataclasses.fields(Config) if field.name not in values | said]
         notes = missing_note(file, missing)
-    return Settings(Config(**{**preset, **values, **said}), origins, notes)
+    return Settings(Config(**{**asked, **values, **said}), origins, notes)
 
 
 def missing_note(file: Path, missing: list[str]) -> list[str]:

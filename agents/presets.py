@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from agents.options import parse_options
+
 FORESIGHT = {
     "num_envs": 8,  # more updates for each env step
     "learning_rate": 1e-3,
@@ -37,7 +39,7 @@ TMAZE = {
     "num_envs": 8,  # more updates for each env step
     "replays": 1,  # and twice as many; without, some agents never turned at the end of 250 or 500 steps
     "discount": 0.97,  # a lost step costs at once: values that look far ahead only err more
-    "exploration_cost": 5e-5,  # one try in a long corridor loses the walk
+    "exploration_cost": 4e-3,  # less in longer corridors, see `preset`
     "foresight_cost": 1.0,  # the cue is held before the policy has settled on one arm; more disturbs the walk
     "optimizer_epsilon": 1e-12,  # gradients of the walk are so small that 1e-8 would slow it
 }
@@ -57,3 +59,34 @@ PRESETS["key-to-door"] = MATCH | {"total_steps": 3_000_000}
 for _size, _millions in {"S7": 0.5, "S9": 0.8, "S11": 2, "S13": 3, "S13Random": 3, "S17Random": 3}.items():
     PRESETS[f"MiniGrid-Memory{_size}-v0"] = MEMORY | {"total_steps": round(_millions * 1_000_000)}
 """Per task: the fields that differ from `Config`'s defaults, for whatever the user doesn't say."""
+
+SHORT, LONG = 50, 10_000
+"""Corridors of T-mazes, in steps, between which the preset is made for the length."""
+
+
+def preset(env: object, env_opt: object = ()) -> dict[str, Any]:
+    """What a task asks for, with its options; nothing where there is no such task or no preset.
+
+    A T-maze's walk bears less exploration the longer it is: a cost of c makes each step one that loses it
+    with a probability in proportion to c x length, for a lost step costs 1 / length, and there are length
+    such steps. To learn it takes longer, too.
+
+    Args:
+        env: the task's name.
+        env_opt: its options, as name=value; those that can't be read are for the checks to tell.
+    """
+    fields = PRESETS.get(env, {}) if isinstance(env, str) else {}
+    length = min(corridor(env_opt), LONG)
+    if env != "tmaze" or length <= SHORT:
+        return fields
+    exploration_cost = float(f"{10 / length**2:.2g}")
+    return fields | {"exploration_cost": exploration_cost, "total_steps": max(500_000, 8_000 * length)}
+
+
+def corridor(env_opt: object) -> int:
+    """The length that options give a corridor, `SHORT` where they don't."""
+    try:
+        length = parse_options("env-opt", env_opt).get("length") if isinstance(env_opt, tuple) else None
+    except ValueError:
+        length = None
+    return length if type(length) is int else SHORT

@@ -6,9 +6,10 @@ import json
 import pytest
 
 from agents.config import Config
-from agents.config_checks import FieldError
+from agents.config_checks import FieldError, check
 from agents.origins import FLAG, blame, described, settle
-from agents.presets import PRESETS
+from agents.presets import PRESETS, SHORT
+from envs import task_card
 
 
 @pytest.fixture
@@ -47,6 +48,25 @@ def test_who_wins(file):
     assert described(*settle({"env": "concentration", "lambda_": 1.0}, None)[:2]) == [
         "command line: --env concentration, --lambda 1.0"
     ]
+
+
+def test_a_preset_knows_the_length_of_a_corridor(tmp_path):
+    """What options can't be read for is left to the checks; flags win.
+
+    Mutations: the file's options not read; longer walks of another task; a length below the default's.
+    """
+    assert task_card("tmaze").span == SHORT
+    (tmp_path / "a.toml").write_text("env_opt = {length = 250}\n")
+    config, origins, _ = settle({}, tmp_path / "a.toml")
+    assert (config.exploration_cost, config.total_steps) == (1.6e-4, 2_000_000)
+    assert origins["exploration_cost"] == "preset of tmaze"
+    assert settle({"env_opt": ("length=500",), "total_steps": 9}, None).config.total_steps == 9
+    for text in ("length=50", "length=7", "length=-3", "length=x", "length", "length=true"):
+        config = settle({"env_opt": (text,)}, None).config
+        assert config == Config(**PRESETS["tmaze"], env_opt=(text,))
+    check(settle({"env_opt": ("length=1e15",)}, None).config)
+    others = settle({"env": "tmaze-active", "env_opt": ("length=500",)}, None).config
+    assert others.exploration_cost == PRESETS["tmaze-active"]["exploration_cost"]
 
 
 def test_a_record_is_followed_without_the_preset(tmp_path):

@@ -50,8 +50,8 @@ def run(finished, tmp_path):
         ("--env-opt processes=true", "tmaze has no option 'processes'; its options are length"),
         ("--env popgym:popgym-X-v0", "No module named 'popgym'; it comes with pip install -e '.[popgym]'"),
         (
-            "--env-opt length=1e6",
-            "preset of tmaze: total_steps 500000 is less than one update takes: 8,000,016,",
+            "--env tmaze-active --env-opt length=1e6",
+            "preset of tmaze-active: total_steps 5000000 is less than one update takes: 8,000,032,",
         ),
         ("--core ur-lstn", "unknown core 'ur-lstn': did you mean ur-lstm"),
         ("--core no_such_module:Core", "cannot be imported"),

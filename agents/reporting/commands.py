@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.config import Config, flag
 from agents.origins import FLAG
-from agents.presets import PRESETS
+from agents.presets import preset
 from agents.reporting.runs import Run
 
 FIRST = ("env", "env_opt", "core", "core_opt")
@@ -47,7 +47,7 @@ def flags_of(run: Run) -> dict[str, tuple[str, ...]]:
     They are what the command line said, and whatever neither the task's preset nor a default gives.
     """
     config = run.config
-    otherwise = dataclasses.asdict(Config(**{"env": config.env, **PRESETS.get(config.env, {})}))
+    otherwise = dataclasses.asdict(Config(**{"env": config.env, **preset(config.env, config.env_opt)}))
     names = [*FIRST, *(f.name for f in dataclasses.fields(Config) if f.name not in FIRST)]
     flags = {}
     for name in names:

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.actor import card_of
 from agents.config import NOT_LEARNT_FROM, Config, flag
-from agents.presets import PRESETS
+from agents.presets import preset
 from agents.reporting.runs import Run
 from envs import TaskCard, find_task
 
@@ -134,7 +134,7 @@ def label_of(config: Config, differ: Sequence[str], optional: set[str]) -> str:
     core = config.core
     if core in optional:
         core += f" ({' '.join(config.core_opt) or 'no options'})"
-    usual = Config(**{"env": config.env, **PRESETS.get(config.env, {})})
+    usual = Config(**{"env": config.env, **preset(config.env, config.env_opt)})
     told = [name for name in differ if name == "runner" or getattr(config, name) != getattr(usual, name)]
     return ", ".join([core, *(described(config, name) for name in told)])
 
