@@ -40,6 +40,7 @@ TMAZE = {
     "replays": 1,  # and twice as many; without, some agents never turned at the end of 250 or 500 steps
     "discount": 0.97,  # a lost step costs at once: values that look far ahead only err more
     "exploration_cost": 4e-3,  # less in longer corridors, see `preset`
+    "num_products": 64,  # what the end asks for is seen there: without, some agents never turn
     "foresight_cost": 1.0,  # the cue is held before the policy has settled on one arm; more disturbs the walk
     "optimizer_epsilon": 1e-12,  # gradients of the walk are so small that 1e-8 would slow it
 }
