@@ -237,7 +237,7 @@ def test_better_and_overall(tmp_path):
     plant_all(tmp_path / "a", {"lstm": [0.9, 0.8], "memoryless": [0.5, 0.8]})
     plant_all(tmp_path / "b", {"lstm": [0.7, 0.9], "gru": [0.1, 0.2]}, env="memory-len")
     tasks = tasks_of(tmp_path)
-    table = improvements(tasks)
+    table = improvements(tasks, Task.scores, "ends better than")
     assert table.head[1:] == [row[0] for row in table.rows] == ["lstm", "gru", "memoryless"]
     assert table.rows[0][1:] == ["", "1.00 (1.00 … 1.00)", table.rows[0][3]]
     assert table.shades[0][3] == 0.875
@@ -254,7 +254,7 @@ def test_single_seeds_have_no_interval(tmp_path):
     """
     for env in ("tmaze", "memory-len"):
         plant_all(tmp_path / env, {"lstm": [0.9], "gru": [0.7], "memoryless": [0.5]}, env=env)
-    table = improvements(tasks_of(tmp_path))
+    table = improvements(tasks_of(tmp_path), Task.scores, "ends better than")
     assert [row[1:] for row in table.rows] == [
         ["", "1.00", "1.00"],
         ["0.00", "", "1.00"],
@@ -264,8 +264,29 @@ def test_single_seeds_have_no_interval(tmp_path):
     assert "<small>" not in html_table(table, {})
     assert overall(tasks_of(tmp_path)).rows[0][2] == "–"
     plant(tmp_path / "more", 0.9, core="lstm", env="tmaze", seed=2)
-    assert improvements(tasks_of(tmp_path)).rows[0][1:] == ["", "1.00 (1.00 … 1.00)", "1.00 (1.00 … 1.00)"]
-    assert improvements(tasks_of(tmp_path)).rows[1][3] == "1.00"
+    rows = improvements(tasks_of(tmp_path), Task.scores, "ends better than").rows
+    assert rows[0][1:] == ["", "1.00 (1.00 … 1.00)", "1.00 (1.00 … 1.00)"]
+    assert rows[1][3] == "1.00"
+
+
+def test_who_learns_faster(tmp_path):
+    """All end alike; who rises earlier has the larger area, over the env steps that all have in common.
+
+    Mutations: each curve's own end; its points weighted alike; the steps before its first point as zeros.
+    """
+    late = [(100, 0.0, 10.0), (200, 0.0, 10.0), (300, 1.0, 10.0)]
+    early = [(100, 0.5, 10.0), (150, 1.0, 10.0), (400, 1.0, 10.0)]
+    plant(tmp_path / "late", 1.0, core="lstm", points=late)
+    plant(tmp_path / "early", 1.0, core="gru", points=early)
+    plant(tmp_path / "none", 1.0, core="chrono", points=[])
+    (task,) = tasks_of(tmp_path)
+    assert task.areas("lstm") == pytest.approx([50 / 300], abs=1e-3)
+    assert task.areas("gru") == pytest.approx([(50 + 37.5 + 150) / 300], abs=1e-3)
+    assert len(task.areas("chrono")) == 0
+    table = improvements([task], Task.areas, "learns faster than")
+    places = {row[0]: k for k, row in enumerate(table.rows)}
+    assert table.rows[places["gru"]][places["lstm"] + 1] == "1.00"
+    assert table.rows[places["gru"]][places["chrono"] + 1] == "–"
 
 
 def test_the_horizon(tmp_path):

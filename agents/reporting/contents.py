@@ -42,12 +42,7 @@ def sections_of(tasks: Sequence[Task], styles: dict[str, Style], command: str) -
         text = "Over all seeds of all tasks together; a core counts that has finished runs in each of them."
         sections.append(Section(f"All {len(successes)} tasks", [Text(text), table]))
     sections += [task_section(k, task, styles) for k, task in enumerate(tasks)]
-    compared = tables.improvements(tasks)
-    if len(compared.rows) > 1:
-        text = "How probably a run of the row's core ends better than one of the column's: "
-        text += "P(X > Y) + P(X = Y) / 2, as a mean over the tasks that both have, and its 95 % interval, "
-        text += "if one of them has several seeds. 0.50: neither is better."
-        sections.append(Section("Who is better than whom", [Text(text), compared]))
+    sections += comparison_section(tasks)
     sections += diagnosis_sections(tasks, styles)
     return [*sections, commands_section(tasks, command)]
 
@@ -111,6 +106,20 @@ def axes_with_curves(task: Task) -> list[str]:
     """What a task's curves can be drawn against; nothing where no run has a point yet."""
     runs = [run for group in task.groups.values() for run in group]
     return [x for x in ("env_steps", "seconds") if any(len(run.curve(x, task.measure)[0]) for run in runs)]
+
+
+def comparison_section(tasks: Sequence[Task]) -> list[Section]:
+    """Every two groups side by side, by their ends and by their curves; none of a single group."""
+    ends = tables.improvements(tasks, Task.scores, "ends better than")
+    if len(ends.rows) < 2:
+        return []
+    text = "How probably a run of the row's core ends better than one of the column's: "
+    text += "P(X > Y) + P(X = Y) / 2, as a mean over the tasks that both have, and its 95 % interval, "
+    text += "if one of them has several seeds. 0.50: neither is better."
+    faster = tables.improvements(tasks, Task.areas, "learns faster than")
+    also = "The same of the mean over training: of the area under the curve, over the env steps that all "
+    also += "finished runs of a task have in common. It tells who learns in fewer steps where all end alike."
+    return [Section("Who is better than whom", [Text(text), ends, Text(also), faster])]
 
 
 def diagnosis_sections(tasks: Sequence[Task], styles: dict[str, Style]) -> list[Section]:

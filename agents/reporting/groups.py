@@ -42,6 +42,18 @@ class Task:
         """[S]: what each finished run of a group came to."""
         return np.array([run.score(self.measure) for run in self.finished(label)], float)
 
+    def areas(self, label: str) -> np.ndarray:
+        """[S]: the mean of each finished run's curve, over the env steps that all of the task's have trained.
+
+        Runs without a curve are left out.
+        """
+        curves = [
+            run.curve("env_steps", self.measure)[0] for one in self.groups for run in self.finished(one)
+        ]
+        end = min((at[-1] for at in curves if len(at)), default=0.0)
+        means = np.array([run.over_training(self.measure, end) for run in self.finished(label)], float)
+        return means[np.isfinite(means)]
+
 
 def sort_runs(runs: Sequence[Run]) -> list[Task]:
     """The tasks of some runs, each with its groups.

@@ -20,6 +20,8 @@ from agents.origins import Origins
 from agents.run_folder import MEASURES, find_runs, read_config, read_evaluation, read_origins
 
 METRICS = "metrics.jsonl"
+NUM_GRID_POINTS = 1_001
+"""Of a mean over training."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ class Run:
         """[P'] each: env steps or seconds, and success or return, of the points that have it."""
         known = np.isfinite(self.points[measure]) & np.isfinite(self.points[x])
         return self.points[x][known], self.points[measure][known]
+
+    def over_training(self, measure: str, end: float) -> float:
+        """Mean success or return over the env steps up to `end`; NaN without a curve.
+
+        Its first point stands for the steps before it, too.
+        """
+        at, value = self.curve("env_steps", measure)
+        return (
+            float(np.interp(np.linspace(0, end, NUM_GRID_POINTS), at, value).mean()) if len(at) else math.nan
+        )
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:

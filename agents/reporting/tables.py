@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -98,25 +98,32 @@ def overall(tasks: Sequence[Task]) -> Table:
     return Table(["core", "success, IQM", "95 % interval", "mean", "worst run", "runs"], rows)
 
 
-def improvements(tasks: Sequence[Task]) -> Table:
-    """How probably a run of the row's group beats one of the column's, over the tasks that both have."""
+def improvements(tasks: Sequence[Task], values: Callable[[Task, str], np.ndarray], head: str) -> Table:
+    """How probably a run of the row's group beats one of the column's, over the tasks that both have.
+
+    Args:
+        tasks: with their runs.
+        values: [S] of a task and a group, of what is compared.
+        head: of the first column.
+    """
     labels = [label for label in all_labels(tasks) if any(task.finished(label) for task in tasks)]
+    known = {label: [values(task, label) for task in tasks] for label in labels}
     rows: list[list[str]] = []
     shades: list[list[float | None]] = []
     for one in labels:
         row: list[str] = [one]
         shade: list[float | None] = [None]
         for other in labels:
-            both = [task for task in tasks if task.finished(one) and task.finished(other)]
-            if one == other or not both:
+            pairs = [(x, y) for x, y in zip(known[one], known[other], strict=True) if len(x) and len(y)]
+            if one == other or not pairs:
                 row, shade = [*row, "" if one == other else NONE], [*shade, None]
                 continue
-            xs, ys = ([task.scores(label) for task in both] for label in (one, other))
+            xs, ys = zip(*pairs, strict=True)
             share = float(improvement(xs, ys))
             row, shade = [*row, f"{share:.2f}{in_brackets(xs, ys)}"], [*shade, share]
         rows.append(row)
         shades.append(shade)
-    return Table(["is better than", *labels], rows, shades)
+    return Table([head, *labels], rows, shades)
 
 
 def in_brackets(xs: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> str:
