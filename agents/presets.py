@@ -70,9 +70,7 @@ def preset(env: object, env_opt: object = ()) -> dict[str, Any]:
 
     A T-maze's walk bears less exploration the longer it is: a cost of c makes each step one that loses it
     with a probability in proportion to c x length, for a lost step costs 1 / length, and there are length
-    such steps. A gradient that does not come from the walk, as at first or when the end is reached for the
-    first time, must not be much larger than those that do, in proportion to 1 / length: Adam would take a
-    leap, and then small steps for as long as it remembers. To learn it takes longer, too.
+    such steps. To learn it takes longer, too.
 
     Args:
         env: the task's name.
@@ -82,16 +80,8 @@ def preset(env: object, env_opt: object = ()) -> dict[str, Any]:
     length = min(corridor(env_opt), LONG)
     if env != "tmaze" or length <= SHORT:
         return fields
-    return fields | {
-        "total_steps": max(500_000, 8_000 * length),
-        "exploration_cost": two_digits(10 / length**2),
-        "max_grad_norm": two_digits(min(0.1, 10 / length)),
-    }
-
-
-def two_digits(value: float) -> float:
-    """A number as short as people say it."""
-    return float(f"{value:.2g}")
+    exploration_cost = float(f"{10 / length**2:.2g}")
+    return fields | {"exploration_cost": exploration_cost, "total_steps": max(500_000, 8_000 * length)}
 
 
 def corridor(env_opt: object) -> int:
