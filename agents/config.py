@@ -80,8 +80,13 @@ class Config:
     """Optimiser."""
     optimizer_epsilon: float = 1e-8
     """Epsilon of the optimiser."""
+    adam_beta2: float = 0.999
+    """Adam's beta 2: the share of the running mean square of gradients that stays at a step."""
     max_grad_norm: float = 0.1
     """Maximum norm of the gradient; a larger one is clipped."""
+    max_grad_growth: float = 0.0
+    """Maximum norm of the gradient as a multiple of what it was before, by the optimiser's running mean
+    square. 0: no such maximum."""
     max_skipped_updates: int = 100
     """Updates that may be skipped, as their gradient was infinite or NaN; one more ends the run."""
     rho_bar: float = 1.0
@@ -174,7 +179,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "replays": (0, 10_000),
     "replay_size": (1, 10**9),
     "optimizer_epsilon": (1e-30, 1),
+    "adam_beta2": (0, 0.999_999),
     "max_grad_norm": (1e-12, 1e12),
+    "max_grad_growth": (0, 1e12),
     "max_skipped_updates": (0, 10**9),
     "rho_bar": (0, 1e12),
     "pg_rho_bar": (0, 1e12),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.config import Config, stream_seed
 from agents.distributed import ALONE, Group
@@ -48,7 +48,9 @@ class Learner:
         """
         self.network, self.config, self.group = network, config, group
         self.device = next(network.parameters()).device
-        self.optimizer = Optimizer(network.named_parameters(), config.optimizer, config.optimizer_epsilon)
+        self.optimizer = Optimizer(
+            network.named_parameters(), config.optimizer, config.optimizer_epsilon, config.adam_beta2
+        )
         self.guard = Guard(network, self.optimizer, max_skipped=config.max_skipped_updates, tell=tell)
         self.replay = Replay(config.replay_size, stream_seed(config.seed, "replay"))
         self.version = 0  # unrolls learnt from so far, not counting those that were replayed
@@ -105,7 +107,7 @@ class Learner:
         loss.backward()
         num_steps = trajectory.num_steps + trajectory.num_steps_elsewhere
         self._join(metrics, trajectory.num_steps / max(num_steps, 1))
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
+        norm = self.optimizer.clip(config.max_grad_norm, config.max_grad_growth)
         metrics["learner/gradient_norm"] = norm
         metrics["learner/learning_rate"] = learning_rate
         metrics["vtrace/policy_lag"] = float(self.version - trajectory.version)

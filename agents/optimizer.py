@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 
@@ -22,17 +23,20 @@ _adam: Any = adam  # their decorators hide their types
 _rmsprop: Any = rmsprop
 
 MEANS = {"adam": ("exp_avg", "exp_avg_sq"), "rmsprop": ("square_avg",)}
-"""Running means that each method keeps."""
+"""Running means that each method keeps; the last one is that of squares."""
+ALPHA = 0.99
+"""RMSProp's share of the mean square that stays at a step."""
 
 
 class Optimizer:
-    """Adam (beta 0.9, 0.999) or RMSProp (alpha 0.99, no momentum)."""
+    """Adam (beta1 0.9) or RMSProp (alpha 0.99, no momentum)."""
 
     def __init__(
         self,
         parameters: Iterable[tuple[str, nn.Parameter]],
         method: Literal["adam", "rmsprop"],
         epsilon: float,
+        beta2: float = 0.999,
     ):
         """Begins with no steps taken.
 
@@ -40,9 +44,10 @@ class Optimizer:
             parameters: names and parameters, on one device.
             method: whose steps to take.
             epsilon: added to the root of the mean square.
+            beta2: Adam's.
         """
         self._parameters = dict(parameters)
-        self._method, self._epsilon = method, epsilon
+        self._method, self._epsilon, self._beta2 = method, epsilon, beta2
         self._moments: Moments = {
             name: {
                 "step": torch.zeros((), device=parameter.device),
@@ -55,6 +60,37 @@ class Optimizer:
         """Drops the gradients."""
         for parameter in self._parameters.values():
             parameter.grad = None
+
+    @torch.no_grad()
+    def clip(self, max_norm: float, max_growth: float) -> Tensor:
+        """Scales the gradients to a norm that is allowed.
+
+        The first gradient far larger than those before it would make Adam take a leap, and small steps for as
+        long as its mean square remembers.
+
+        Args:
+            max_norm: the largest.
+            max_growth: the largest, as a multiple of `usual_norm`; 0: whatever that is.
+
+        Returns:
+            [] their norm as it was, on their device.
+        """
+        parameters = [parameter for parameter in self._parameters.values() if parameter.grad is not None]
+        norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        clip_grads_with_norm_(parameters, max_norm, norm)
+        if max_growth:
+            clip_grads_with_norm_(
+                parameters, 1.0, norm.clamp(max=max_norm) / (max_growth * self.usual_norm())
+            )
+        return norm
+
+    def usual_norm(self) -> Tensor:
+        """[]: the gradient's norm so far, by its running mean square; infinite where there was none yet."""
+        decay = self._beta2 if self._method == "adam" else ALPHA
+        mean_squares = [moments[MEANS[self._method][-1]].sum() for moments in self._moments.values()]
+        steps = torch.stack([moments["step"] for moments in self._moments.values()]).max()
+        square = torch.stack(mean_squares).sum() / (1 - decay**steps)
+        return torch.where(square > 0, square.sqrt(), torch.inf)
 
     @torch.no_grad()
     def step(self, learning_rate: float, skipped: Tensor | None = None) -> None:
@@ -71,15 +107,16 @@ class Optimizer:
         means = [[self._moments[name][mean] for name in moved] for mean in MEANS[self._method]]
         if self._method == "adam":
             _adam(
-                parameters, gradients, *means, [], steps, fused=True, amsgrad=False, beta1=0.9, beta2=0.999,
-                lr=learning_rate, weight_decay=0.0, eps=self._epsilon, maximize=False, found_inf=skipped,
+                parameters, gradients, *means, [], steps, fused=True, amsgrad=False, beta1=0.9,
+                beta2=self._beta2, lr=learning_rate, weight_decay=0.0, eps=self._epsilon, maximize=False,
+                found_inf=skipped,
             )  # fmt: skip
         elif skipped is None or skipped.is_cuda or not skipped:
             changed = [*parameters, *means[0], *steps]
             unread = skipped is not None and skipped.is_cuda
             with unchanged_where(skipped, changed) if unread else nullcontext():
                 _rmsprop(
-                    parameters, gradients, *means, [], [], steps, foreach=True, lr=learning_rate, alpha=0.99,
+                    parameters, gradients, *means, [], [], steps, foreach=True, lr=learning_rate, alpha=ALPHA,
                     eps=self._epsilon, weight_decay=0.0, momentum=0.0, centered=False,
                 )  # fmt: skip
 

@@ -66,6 +66,82 @@ def test_steps_are_those_of_the_equations(method):
         np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_adams_beta2_is_the_one_given():
+    """The second of two steps, by the equations. Mutation: the usual one in its place."""
+    parameters = named_parameters()
+    start = parameters["b"].detach().clone()
+    optimizer, gradients = Optimizer(parameters.items(), "adam", 0.01, beta2=0.9), gradients_of(2)
+    for each in gradients:
+        take(optimizer, parameters, each, 0.1)
+    first, second = (each["b"] for each in gradients)
+    mean = (0.09 * first + 0.1 * second) / (1 - 0.9**2)
+    mean_square = (0.09 * first**2 + 0.1 * second**2) / (1 - 0.9**2)
+    moved = 0.1 * first.sign() * first.abs() / (first.abs() + 0.01) + 0.1 * mean / (mean_square.sqrt() + 0.01)
+    torch.testing.assert_close(start - parameters["b"].detach(), moved)
+
+
+def norm_of(gradients):
+    """The norm of all of them together."""
+    return torch.cat([gradient.flatten() for gradient in gradients.values()]).norm()
+
+
+def clipped(optimizer, parameters, gradients, *limits):
+    """What is left of gradients, and the norm that was told."""
+    for name, gradient in gradients.items():
+        parameters[name].grad = gradient.clone()
+    norm = optimizer.clip(*limits)
+    return {name: parameter.grad.clone() for name, parameter in parameters.items()}, norm
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gradient_may_grow_only_so_much(method):
+    """Against the mean square of what was, written out; the first gradient has none, and passes.
+
+    Mutations: the last norm in place of the mean; the mean not corrected for its beginning; the first
+    gradient taken away; the direction changed; the norm told after the clip.
+    """
+    parameters = named_parameters()
+    optimizer, (first, second, third) = Optimizer(parameters.items(), method, 1e-8), gradients_of(3)
+    left, _ = clipped(optimizer, parameters, first, 1e12, 2.0)
+    assert all(torch.equal(left[name], first[name]) for name in first)
+    for gradients in (first, second):
+        take(optimizer, parameters, gradients, 0.1)
+    decay = {"adam": 0.999, "rmsprop": 0.99}[method]
+    weights = (decay * (1 - decay), 1 - decay)
+    squares = sum(w * norm_of(g) ** 2 for w, g in zip(weights, (first, second), strict=True))
+    usual = (squares / (1 - decay**2)).sqrt()
+    large = {name: 100 * gradient for name, gradient in third.items()}
+    left, norm = clipped(optimizer, parameters, large, 1e12, 2.0)
+    torch.testing.assert_close(norm, norm_of(large))
+    torch.testing.assert_close(norm_of(left), 2.0 * usual, rtol=1e-4, atol=0)
+    torch.testing.assert_close(left["a"] / norm_of(left), large["a"] / norm)
+    small = {name: 0.01 * gradient for name, gradient in third.items()}
+    left, _ = clipped(optimizer, parameters, small, 1e12, 2.0)
+    torch.testing.assert_close(left, small)
+
+
+def test_the_smaller_limit_holds():
+    """Mutations: the growth allowed beyond the largest norm; a limit of growth where none is asked for."""
+    parameters = named_parameters()
+    optimizer, (first, second) = Optimizer(parameters.items(), "adam", 1e-8), gradients_of(2)
+    take(optimizer, parameters, first, 0.1)
+    large = {name: 100 * gradient for name, gradient in second.items()}
+    assert norm_of(clipped(optimizer, parameters, large, 0.5, 1e6)[0]) == pytest.approx(0.5, rel=1e-4)
+    assert norm_of(clipped(optimizer, parameters, large, 1e12, 0.0)[0]) == pytest.approx(
+        float(norm_of(large))
+    )
+
+
+def test_gradients_of_zero_pass():
+    """And what comes after them. Mutations: NaN in their place; all that follows taken for a leap."""
+    parameters = named_parameters()
+    optimizer, (gradients,) = Optimizer(parameters.items(), "adam", 1e-8), gradients_of(1)
+    nothing = {name: torch.zeros_like(gradient) for name, gradient in gradients.items()}
+    take(optimizer, parameters, nothing, 0.1)
+    assert norm_of(clipped(optimizer, parameters, nothing, 1.0, 2.0)[0]) == 0
+    assert norm_of(clipped(optimizer, parameters, gradients, 1e12, 2.0)[0]) > 0
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_parameter_without_a_gradient_stays(method):
     """Mutation: the steps of all parameters counted, so that its first real step is not corrected as such."""

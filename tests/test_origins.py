@@ -58,7 +58,7 @@ def test_a_preset_knows_the_length_of_a_corridor(tmp_path):
     assert task_card("tmaze").span == SHORT
     (tmp_path / "a.toml").write_text("env_opt = {length = 250}\n")
     config, origins, _ = settle({}, tmp_path / "a.toml")
-    assert (config.exploration_cost, config.max_grad_norm, config.total_steps) == (1.6e-4, 0.04, 2_000_000)
+    assert (config.exploration_cost, config.total_steps) == (1.6e-4, 2_000_000)
     assert origins["exploration_cost"] == "preset of tmaze"
     assert settle({"env_opt": ("length=500",), "total_steps": 9}, None).config.total_steps == 9
     for text in ("length=50", "length=7", "length=-3", "length=x", "length", "length=true"):
