@@ -279,6 +279,18 @@ def test_a_short_gradient_is_not_stretched():
     torch.testing.assert_close(norm, metrics["learner/gradient_norm"], rtol=1e-4, atol=0)
 
 
+def test_the_gradient_grows_only_as_the_configuration_allows():
+    """With a beta2 of 0 to a thousandth of what the last one was, after its own clip.
+
+    Mutations: either field not handed on; the norm told after the clip.
+    """
+    learner, envs = new_learner(max_grad_norm=1e6, max_grad_growth=1e-3, adam_beta2=0.0)
+    told = [learner.update(unroll)["learner/gradient_norm"] for unroll in unrolls(learner, envs, 3)]
+    left = torch.stack([parameter.grad.norm() for parameter in learner.network.parameters()]).norm()
+    torch.testing.assert_close(left, 1e-6 * told[0], rtol=1e-3, atol=0)
+    assert told[2] > 10 * left
+
+
 def test_schedules():
     """Constant for the first half of the run, then linear to the end or a share, then constant again.
 
