@@ -43,6 +43,8 @@ TMAZE = {
     "num_products": 64,  # what the end asks for is seen there: without, some agents never turn
     "foresight_cost": 1.0,  # the cue is held before the policy has settled on one arm; more disturbs the walk
     "optimizer_epsilon": 1e-12,  # gradients of the walk are so small that 1e-8 would slow it
+    "max_grad_growth": 4.0,  # those at the end are a hundred times as large: one step could undo the walk
+    "adam_beta2": 0.99,  # and after them it would walk on in small steps for as long as 0.999 remembers them
 }
 """Every step of a long walk has to be right, and by itself weighs next to nothing."""
 
