@@ -190,7 +190,7 @@ class PassiveMatch(_Match):
     kind = "memory"
     chance = 1 / 3
     memoryless = 1 / 3
-    known_budget = "delay 90: 10 M steps, ur-lstm, four seeds of five; 250: 40 M, cr-lstm, one (docs/results)"
+    known_budget = "delay 90: 10 M steps, ur-lstm, nine seeds of ten; 250: 40 M, cr-lstm, one (docs/results)"
 
 
 class ActiveMatch(_Match):

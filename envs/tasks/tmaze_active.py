@@ -149,7 +149,7 @@ class TMazeActive(NativeVectorEnv):
             oracle=1.0,
             episode_length=length + 3,
             ends=f"termination after {length + 3} actions",
-            known_budget="length 50: 5 M steps, ur-lstm, five seeds (docs/results)",
+            known_budget="length 50: 5 M steps, ur-lstm and gru, five seeds (docs/results)",
         )
 
     def cue(self) -> np.ndarray:
