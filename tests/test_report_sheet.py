@@ -62,22 +62,39 @@ def test_runs_that_have_told_nothing(tmp_path, capsys):
     assert rows == [["tmaze length=9"] * 2]
 
 
-@pytest.mark.parametrize("counts", [(1, 2, 2), (1,), (1, 1), (2, 1)])
-def test_no_half_of_the_sheet_is_empty(counts, tmp_path, monkeypatch):
-    """A picture that is alone in its row takes all of its width. Mutation: half of it, as beside another."""
-    widths = []
+def draw_line(axes):
+    axes.plot([0, 1], [0, 1])
+
+
+@pytest.fixture
+def edges(monkeypatch):
+    """Left and right edge of each picture of the sheet that is written, as shares of its width."""
+    edges = []
 
     def measured(figure, *words, **options):
         figure.draw_without_rendering()
         corners = [axes.get_position() for axes in figure.axes]
-        widths.extend((corner.x0, corner.x1) for corner in corners)
+        edges.extend((corner.x0, corner.x1) for corner in corners)
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", measured)
-    rows = [[("title", lambda axes: axes.plot([0, 1], [0, 1]))] * count for count in counts]
+    return edges
+
+
+@pytest.mark.parametrize("counts", [(1, 2, 2), (1,), (1, 1), (2, 1)])
+def test_no_half_of_the_sheet_is_empty(counts, tmp_path, edges):
+    """A picture that is alone in its row takes all of its width. Mutation: half of it, as beside another."""
+    rows = [[("title", draw_line)] * count for count in counts]
     write_png(rows, {"lstm": {"color": "red", "linestyle": "-"}}, tmp_path / "x.png")
-    assert len(widths) == sum(counts)
-    left, right = min(left for left, _ in widths), max(right for _, right in widths)
+    assert len(edges) == sum(counts)
+    left, right = min(left for left, _ in edges), max(right for _, right in edges)
     for start, count in zip(np.cumsum((0, *counts)), counts, strict=False):
-        assert widths[start][0] == pytest.approx(left, abs=0.02)
-        assert widths[start + count - 1][1] == pytest.approx(right, abs=0.02)
+        assert edges[start][0] == pytest.approx(left, abs=0.02)
+        assert edges[start + count - 1][1] == pytest.approx(right, abs=0.02)
     assert right > 0.75 or max(counts) == 1
+
+
+def test_long_names_leave_the_pictures_room(tmp_path, edges):
+    """Of a group told by many options. Mutation: its name in one line of the legend, however long."""
+    label = "lstm" + ", exploration-cost 5e-05" * 8
+    write_png([[("title", draw_line)] * 2], {label: {"color": "red", "linestyle": "-"}}, tmp_path / "x.png")
+    assert edges[1][1] > 0.7

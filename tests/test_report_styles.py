@@ -11,7 +11,7 @@ from agents.probing.records import KEY, Record
 from agents.probing.tasks import Choice, make_task
 from agents.reporting import styles
 from agents.reporting.page import named
-from agents.reporting.styles import CONTROLS, GREYS, core_of, styles_of
+from agents.reporting.styles import COLOURS, CONTROLS, GREYS, core_of, styles_of
 from cores import CORES
 
 MAIN = ("lstm", "chrono", "ur-lstm", "on-lstm", "gru", "ur-gru")
@@ -86,6 +86,14 @@ def test_no_two_groups_look_alike(count):
         assert (np.ptp(rgb) < 0.1) == (core_of(label) in CONTROLS)
         assert 'stroke-dasharray="' in named(label, found)
     assert found["memoryless"]["color"] == GREYS[0]
+
+
+def test_few_groups_share_no_colour():
+    """One core and its settings. Mutations: a next line before a next colour; colours off the palette."""
+    labels = ["lstm", *(f"lstm, cost {k}" for k in range(7)), "gru"]
+    found = styles_of(labels)
+    assert len({style["color"] for style in found.values()}) == len(labels)
+    assert {style["color"] for style in found.values()} <= set(COLOURS)
 
 
 def test_a_new_core_gets_a_look(monkeypatch):

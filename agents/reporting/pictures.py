@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -13,6 +14,8 @@ INK = "#010203"
 INKED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 SIZE = (4.4, 2.9)
 """Inches of one picture; at 96 pixels to the inch it fits a telephone's screen almost unreduced."""
+LEGEND = 36
+"""Characters of a line of the sheet's legend: one of options without end would leave the pictures no room."""
 Draw = Callable[[Any], None]
 Row = list[tuple[str, Draw]]
 """One picture of the whole width, or two: title of each, and what draws it."""
@@ -92,7 +95,9 @@ def write_png(rows: Sequence[Row], styles: dict[str, dict[str, str]], path: Path
                 tidy(axes)
                 axes.set_title(title, fontsize=9)
         lines: Any = pyplot.Line2D
-        handles = [lines([], [], linewidth=1.6, label=label, **style) for label, style in styles.items()]
+        names = ["\n".join(textwrap.wrap(label, LEGEND, break_on_hyphens=False)) for label in styles]
+        looks = zip(names, styles.values(), strict=True)
+        handles = [lines([], [], linewidth=1.6, label=name, **style) for name, style in looks]
         figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8, handlelength=2.8)
         figure.savefig(path, dpi=130, facecolor="white")
         pyplot.close(figure)

@@ -59,7 +59,8 @@ def styles_of(labels: Sequence[str]) -> dict[str, Style]:
     """How each group of a report is drawn, no two alike, in the order of the labels.
 
     A core has the same look in every report, with options too where it is the only group of its core. Every
-    other group has one that is no core's; controls, and they alone, are grey.
+    other group has one that is no core's, of a colour of its own while there are such; controls, and they
+    alone, are grey.
     """
     known = looks_of_cores()
     cores = [core_of(label) for label in labels]
@@ -69,7 +70,8 @@ def styles_of(labels: Sequence[str]) -> dict[str, Style]:
             looks[label] = known[core]
     taken = set(known.values())
     for label in sorted(label for label in labels if label not in looks):  # not by what they came to
-        looks[label] = free_look(GREYS if core_of(label) in CONTROLS else COLOURS, taken)
+        seen = [colour for colour, _ in looks.values()]
+        looks[label] = free_look(GREYS if core_of(label) in CONTROLS else COLOURS, taken, seen)
         taken.add(looks[label])
     return {label: {"color": looks[label][0], "linestyle": looks[label][1]} for label in labels}
 
@@ -83,15 +85,22 @@ def looks_of_cores() -> dict[str, Look]:
     return looks
 
 
-def free_look(colours: Sequence[str], taken: Collection[Look]) -> Look:
-    """The first look that nothing has: lines of these colours, then of ever more others."""
-    return next(look for look in all_looks(colours) if look not in taken)
+def free_look(colours: Sequence[str], taken: Collection[Look], seen: Collection[str] = ()) -> Look:
+    """The first look that nothing has, of a colour not yet seen if there is one.
+
+    Args:
+        colours: with a solid line first, then with each other; then come colours around the circle.
+        taken: looks that something has.
+        seen: colours that are better avoided.
+    """
+    free = [(colour, line) for line in LINES for colour in colours if (colour, line) not in taken]
+    unseen = [(colour, line) for colour, line in free if colour not in seen]
+    more = (look for look in looks_around(set(colours) <= set(GREYS)) if look not in taken)
+    return next(itertools.chain(unseen, free, more))
 
 
-def all_looks(colours: Sequence[str]) -> Iterator[Look]:
-    """Every colour with a solid line, then every colour with each other; then colours around the circle."""
-    yield from ((colour, line) for line in LINES for colour in colours)
-    grey = set(colours) <= set(GREYS)
+def looks_around(grey: bool) -> Iterator[Look]:
+    """Ever more colours around the circle, or greys, with every line."""
     for k in itertools.count():
         turn = k * 0.618 % 1
         rgb = (0.3 + 0.5 * turn,) * 3 if grey else colorsys.hls_to_rgb(turn, 0.5, 0.6)
