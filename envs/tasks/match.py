@@ -190,7 +190,7 @@ class PassiveMatch(_Match):
     kind = "memory"
     chance = 1 / 3
     memoryless = 1 / 3
-    known_budget = "delay 90: 10 M steps, ur-lstm, nine seeds of ten; 250: 40 M, cr-lstm, one (docs/results)"
+    known_budget = "delay 90: 10 M steps, ur-lstm, nine of ten; 250: 40 M, cr-lstm, three (docs/results)"
 
 
 class ActiveMatch(_Match):
@@ -213,7 +213,7 @@ class ActiveMatch(_Match):
     kind = "memory"
     chance = 1 / 3
     memoryless = 1 / 3
-    known_budget = "delay 90: 100 M steps, cr-lstm with t_max=100, one seed (docs/results)"
+    known_budget = "delay 90: 80 M steps, cr-lstm with t_max=100, one seed (docs/results)"
 
 
 class KeyToDoor(_Match):
