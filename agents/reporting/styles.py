@@ -94,9 +94,9 @@ def free_look(colours: Sequence[str], taken: Collection[Look], seen: Collection[
         seen: colours that are better avoided.
     """
     free = [(colour, line) for line in LINES for colour in colours if (colour, line) not in taken]
-    unseen = [(colour, line) for colour, line in free if colour not in seen]
+    free.sort(key=lambda look: look[0] in seen)
     more = (look for look in looks_around(set(colours) <= set(GREYS)) if look not in taken)
-    return next(itertools.chain(unseen, free, more))
+    return next(itertools.chain(free, more))
 
 
 def looks_around(grey: bool) -> Iterator[Look]:
